@@ -1,0 +1,1 @@
+"""A laboratory for cloud container networks, made of real packets on one Linux machine."""
