@@ -1,0 +1,1 @@
+"""The two Ryu controllers: ``fabric`` programs the cloud's switch, ``cluster`` every node's bridges."""

@@ -1,0 +1,90 @@
+"""A program: everything that one bridge should have, checked.
+
+Also cookies: a flow's cookie is a hash of its owner and note, so it doesn't move when other objects come and go,
+and ``Program.cookies`` leads from a line of a live dump back to the user's object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import blake2b
+
+from controllers.openflow.flows import Flow, FlowKey, Group, ToGroup
+from controllers.openflow.pipeline import Pipeline
+
+COOKIE_MARK = 0xC10D << 48
+"""The top 16 bits of every cookie of ours; a flow without them is a stranger's."""
+
+
+class ProgramError(ValueError):
+    """Two flows or groups contradict each other; the text names both owners."""
+
+
+@cache
+def cookie_of(owner: str, note: str) -> int:
+    """The 64-bit cookie of flows that ``owner`` asked for with ``note``; the same in every run."""
+    return COOKIE_MARK | int.from_bytes(blake2b(f"{owner}\0{note}".encode(), digest_size=6).digest(), "big")
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Flows and groups of one bridge. Made by :func:`build_program`; compared by identity, so a compiler that
+    returns the same object again says that nothing changed."""
+
+    pipeline: Pipeline
+    flows: dict[FlowKey, Flow]
+    groups: dict[int, Group]
+    cookies: dict[int, tuple[str, str]] = field(repr=False)
+    """cookie -> (owner, note)"""
+
+
+def build_program(pipeline: Pipeline, flows: Iterable[Flow], groups: Iterable[Group] = ()) -> Program:
+    """Check flows against the pipeline and each other; add the table-miss flows that are not overridden.
+
+    Raises ContractError (a flow breaks its table's contract) or ProgramError (two flows with one identity that
+    do different things, two groups with one number, a flow to a group that isn't there). Equal duplicates are
+    merged; the first one's owner stays.
+    """
+    by_key: dict[FlowKey, Flow] = {}
+    cookies: dict[int, tuple[str, str]] = {}
+    by_id = _index_groups(pipeline, groups)
+    for flow in flows:
+        pipeline.check_flow(flow)
+        _check_groups(flow, by_id)
+        _add_flow(by_key, flow)
+    for flow in pipeline.misses:
+        by_key.setdefault(flow.key, flow)
+    for flow in by_key.values():
+        cookies[cookie_of(flow.owner, flow.note)] = (flow.owner, flow.note)
+    return Program(pipeline, by_key, by_id, cookies)
+
+
+def _add_flow(by_key: dict[FlowKey, Flow], flow: Flow) -> None:
+    before = by_key.setdefault(flow.key, flow)
+    if before is not flow and _does(before) != _does(flow):
+        raise ProgramError(
+            f"table {flow.table}, priority {flow.priority}: {before.owner} ({before.note}) and "
+            f"{flow.owner} ({flow.note}) match the same packets ({flow.match.items}) and do different things"
+        )
+
+
+def _does(flow: Flow) -> tuple[object, ...]:
+    return (flow.actions, flow.goto, flow.idle_timeout)
+
+
+def _index_groups(pipeline: Pipeline, groups: Iterable[Group]) -> dict[int, Group]:
+    by_id: dict[int, Group] = {}
+    for group in groups:
+        pipeline.check_group(group)
+        before = by_id.setdefault(group.id, group)
+        if before is not group and before != group:
+            raise ProgramError(f"group {group.id} is wanted by {before.owner} and by {group.owner}")
+    return by_id
+
+
+def _check_groups(flow: Flow, groups: dict[int, Group]) -> None:
+    for each in flow.actions:
+        if isinstance(each, ToGroup) and each.group not in groups:
+            raise ProgramError(f"table {flow.table}: flow of {flow.owner} uses missing group {each.group}")
