@@ -1,0 +1,3 @@
+from testbed.cli import main
+
+main(prog_name="lab")
