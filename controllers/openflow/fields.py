@@ -32,7 +32,8 @@ TCP = 6
 UDP = 17
 
 VLAN_PRESENT = 0x1000
-"""Set in ``vlan_vid`` when the packet has a tag. ``vlan_vid=5`` includes it, ``vlan_vid=0`` means untagged."""
+"""Set in ``vlan_vid`` when the packet has a tag. ``vlan_vid=5`` includes it, ``vlan_vid=0`` means
+untagged."""
 
 Value: TypeAlias = int | str | bool | IPv4Address | IPv4Network | IPv4Interface | tuple[int, int]
 
@@ -57,9 +58,9 @@ class Kind(StrEnum):
 class Field:
     """A field of the switch.
 
-    ``width`` in bits; ``header`` is the OXM header without length and mask bit (class << 16 | field << 9), the
-    one that Open vSwitch itself writes in OpenFlow 1.4, ``aliases`` others that mean the same; ``needs`` are the
-    prerequisites (field name, value).
+    ``width`` in bits; ``header`` is the OXM header without length and mask bit (class << 16 | field << 9);
+    ``old_header`` is Nicira's, where it differs: Open vSwitch writes that one in copies (NXAST_REG_MOVE).
+    ``needs`` are the prerequisites (field name, value).
     There is one object per field, so equality is identity.
     """
 
@@ -69,7 +70,7 @@ class Field:
     kind: Kind = Kind.NUMBER
     needs: tuple[tuple[str, int], ...] = ()
     order: int = 0
-    aliases: tuple[int, ...] = ()
+    old_header: int | None = None
 
     @property
     def size(self) -> int:
@@ -103,9 +104,11 @@ def _field(
     number: int,
     kind: Kind = Kind.NUMBER,
     needs: tuple[tuple[str, int], ...] = (),
-    aliases: tuple[int, ...] = (),
+    old: int | None = None,
 ) -> Field:
-    made = Field(name, width, family | number << 9, kind, needs, len(FIELDS), aliases)
+    """``old`` is Nicira's header (class << 16 | number), shifted into place here."""
+    old_header = None if old is None else old >> 16 << 16 | (old & 0xFFFF) << 9
+    made = Field(name, width, family | number << 9, kind, needs, len(FIELDS), old_header)
     FIELDS[name] = made
     return made
 
@@ -121,33 +124,33 @@ CT_MARK = _field("ct_mark", 32, NICIRA_1, 107, Kind.HEX)
 CT_LABEL = _field("ct_label", 128, NICIRA_1, 108, Kind.HEX)
 CONJ_ID = _field("conj_id", 32, NICIRA_1, 37)
 METADATA = _field("metadata", 64, OPENFLOW_BASIC, 2, Kind.HEX)
-TUNNEL_ID = _field("tunnel_id", 64, OPENFLOW_BASIC, 38)
+TUNNEL_ID = _field("tunnel_id", 64, OPENFLOW_BASIC, 38, old=NICIRA_1 | 16)
 TUN_IPV4_SRC = _field("tun_ipv4_src", 32, NICIRA_1, 31, Kind.IPV4)
 TUN_IPV4_DST = _field("tun_ipv4_dst", 32, NICIRA_1, 32, Kind.IPV4)
 PKT_MARK = _field("pkt_mark", 32, NICIRA_1, 33, Kind.HEX)
 IN_PORT = _field("in_port", 32, OPENFLOW_BASIC, 0, Kind.PORT)
 VLAN_VID = _field("vlan_vid", 13, OPENFLOW_BASIC, 6, Kind.VLAN)
-ETH_SRC = _field("eth_src", 48, OPENFLOW_BASIC, 4, Kind.MAC)
-ETH_DST = _field("eth_dst", 48, OPENFLOW_BASIC, 3, Kind.MAC)
-ETH_TYPE = _field("eth_type", 16, OPENFLOW_BASIC, 5, Kind.HEX)
-IPV4_SRC = _field("ipv4_src", 32, OPENFLOW_BASIC, 11, Kind.IPV4, _IP)
-IPV4_DST = _field("ipv4_dst", 32, OPENFLOW_BASIC, 12, Kind.IPV4, _IP)
-IP_PROTO = _field("ip_proto", 8, OPENFLOW_BASIC, 10, Kind.NUMBER, _IP)
+ETH_SRC = _field("eth_src", 48, OPENFLOW_BASIC, 4, Kind.MAC, old=2)
+ETH_DST = _field("eth_dst", 48, OPENFLOW_BASIC, 3, Kind.MAC, old=1)
+ETH_TYPE = _field("eth_type", 16, OPENFLOW_BASIC, 5, Kind.HEX, old=3)
+IPV4_SRC = _field("ipv4_src", 32, OPENFLOW_BASIC, 11, Kind.IPV4, _IP, old=7)
+IPV4_DST = _field("ipv4_dst", 32, OPENFLOW_BASIC, 12, Kind.IPV4, _IP, old=8)
+IP_PROTO = _field("ip_proto", 8, OPENFLOW_BASIC, 10, Kind.NUMBER, _IP, old=6)
 IP_DSCP = _field("ip_dscp", 6, OPENFLOW_BASIC, 8, Kind.NUMBER, _IP)
 IP_TTL = _field("ip_ttl", 8, NICIRA_1, 29, Kind.NUMBER, _IP)
-IP_FRAG = _field("ip_frag", 8, NICIRA_1, 26, Kind.HEX, _IP)
-TCP_SRC = _field("tcp_src", 16, OPENFLOW_BASIC, 13, Kind.NUMBER, _transport(TCP))
-TCP_DST = _field("tcp_dst", 16, OPENFLOW_BASIC, 14, Kind.NUMBER, _transport(TCP))
-TCP_FLAGS = _field("tcp_flags", 16, NICIRA_1, 34, Kind.HEX, _transport(TCP), (OPENFLOW_BASIC | 42 << 9,))
-UDP_SRC = _field("udp_src", 16, OPENFLOW_BASIC, 15, Kind.NUMBER, _transport(UDP))
-UDP_DST = _field("udp_dst", 16, OPENFLOW_BASIC, 16, Kind.NUMBER, _transport(UDP))
-ICMPV4_TYPE = _field("icmpv4_type", 8, OPENFLOW_BASIC, 19, Kind.NUMBER, _transport(ICMP))
-ICMPV4_CODE = _field("icmpv4_code", 8, OPENFLOW_BASIC, 20, Kind.NUMBER, _transport(ICMP))
-ARP_OP = _field("arp_op", 16, OPENFLOW_BASIC, 21, Kind.NUMBER, _ARP)
-ARP_SPA = _field("arp_spa", 32, OPENFLOW_BASIC, 22, Kind.IPV4, _ARP)
-ARP_TPA = _field("arp_tpa", 32, OPENFLOW_BASIC, 23, Kind.IPV4, _ARP)
-ARP_SHA = _field("arp_sha", 48, OPENFLOW_BASIC, 24, Kind.MAC, _ARP)
-ARP_THA = _field("arp_tha", 48, OPENFLOW_BASIC, 25, Kind.MAC, _ARP)
+IP_FRAG = _field("ip_frag", 2, NICIRA_1, 26, Kind.HEX, _IP)
+TCP_SRC = _field("tcp_src", 16, OPENFLOW_BASIC, 13, Kind.NUMBER, _transport(TCP), old=9)
+TCP_DST = _field("tcp_dst", 16, OPENFLOW_BASIC, 14, Kind.NUMBER, _transport(TCP), old=10)
+TCP_FLAGS = _field("tcp_flags", 12, NICIRA_1, 34, Kind.HEX, _transport(TCP))
+UDP_SRC = _field("udp_src", 16, OPENFLOW_BASIC, 15, Kind.NUMBER, _transport(UDP), old=11)
+UDP_DST = _field("udp_dst", 16, OPENFLOW_BASIC, 16, Kind.NUMBER, _transport(UDP), old=12)
+ICMPV4_TYPE = _field("icmpv4_type", 8, OPENFLOW_BASIC, 19, Kind.NUMBER, _transport(ICMP), old=13)
+ICMPV4_CODE = _field("icmpv4_code", 8, OPENFLOW_BASIC, 20, Kind.NUMBER, _transport(ICMP), old=14)
+ARP_OP = _field("arp_op", 16, OPENFLOW_BASIC, 21, Kind.NUMBER, _ARP, old=15)
+ARP_SPA = _field("arp_spa", 32, OPENFLOW_BASIC, 22, Kind.IPV4, _ARP, old=16)
+ARP_TPA = _field("arp_tpa", 32, OPENFLOW_BASIC, 23, Kind.IPV4, _ARP, old=17)
+ARP_SHA = _field("arp_sha", 48, OPENFLOW_BASIC, 24, Kind.MAC, _ARP, old=NICIRA_1 | 17)
+ARP_THA = _field("arp_tha", 48, OPENFLOW_BASIC, 25, Kind.MAC, _ARP, old=NICIRA_1 | 18)
 CT_NW_SRC = _field("ct_nw_src", 32, NICIRA_1, 120, Kind.IPV4, _IP)
 CT_NW_DST = _field("ct_nw_dst", 32, NICIRA_1, 121, Kind.IPV4, _IP)
 CT_NW_PROTO = _field("ct_nw_proto", 8, NICIRA_1, 119, Kind.NUMBER, _IP)
@@ -203,9 +206,7 @@ class Bits:
         return self.name
 
 
-def _bits(
-    name: str, field: Field, low: int, width: int | None, doc: str, values: type[IntEnum] | None
-) -> Bits:
+def _bits(name: str, field: Field, low: int, width: int | None, doc: str, values: type[IntEnum] | None) -> Bits:
     meanings = tuple((value.value, value.name.lower()) for value in values) if values else ()
     return Bits(name, field, low, field.width - low if width is None else width, doc, meanings)
 
@@ -303,7 +304,8 @@ def read_value(target: Target, value: Value) -> tuple[int, int]:
     """A value as people write it -> (number, mask), relative to the target's own lowest bit.
 
     Takes int, bool, (number, mask), MAC or IPv4 text, ``"+trk+new"`` for ``ct_state``, and ``ipaddress``
-    objects (a network becomes a prefix mask; an interface its address). Raises FieldError when it doesn't fit.
+    objects (a network becomes a prefix mask; an interface its address). Raises FieldError when it doesn't
+    fit.
     """
     full = target.full
     number, mask = _read_raw(target, value, full)

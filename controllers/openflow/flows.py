@@ -10,8 +10,8 @@ A flow says what it matches, what it does, and *who asked for it*::
         owner="RouteTable/main", note="to subnet web",
     )
 
-Tables are named as in the pipeline (``pipeline.Pipeline``), which checks the flow against its table's contract.
-Nothing here does any I/O or knows of Ryu.
+Tables are named as in the pipeline (``pipeline.Pipeline``), which checks the flow against its table's
+contract. Nothing here does any I/O or knows of Ryu.
 """
 
 from __future__ import annotations
@@ -177,7 +177,8 @@ class DecTtl:
 
 @dataclass(frozen=True, slots=True)
 class Snat:
-    """Source becomes an address of ``first``..``last`` and, with ``ports``, a port of that range, ends included."""
+    """Source becomes an address of ``first``..``last`` and, with ``ports``, a port of that range, ends
+    included."""
 
     first: IPv4Address
     last: IPv4Address | None = None
@@ -248,7 +249,8 @@ class Conjunction:
 
 @dataclass(frozen=True, slots=True)
 class Resubmit:
-    """Look up another table (also an earlier one) with the packet as it is, then go on with the next action."""
+    """Look up another table (also an earlier one) with the packet as it is, then go on with the next
+    action."""
 
     table: str
 
@@ -271,8 +273,8 @@ class Flow:
     """One rule of one table. Its identity is (table, priority, match).
 
     ``owner`` is the user's object (``Pod/default/web-0``), ``note`` says in a phrase what the rule is for;
-    both come back from a live dump by the cookie. No actions and no ``goto`` is a drop. ``idle_timeout`` is in
-    seconds, 0 is never.
+    both come back from a live dump by the cookie. No actions and no ``goto`` is a drop. ``idle_timeout`` is
+    in seconds, 0 is never.
     """
 
     table: str
@@ -286,7 +288,7 @@ class Flow:
 
     def __post_init__(self) -> None:
         if not 0 <= self.priority <= 0xFFFF:
-            raise FieldError(f"{self.table}: flow of {self.owner}: priority {self.priority} is not in 0..65535")
+            raise FieldError(f"{self.table}: flow of {self.owner}: priority {self.priority} not in 0..65535")
 
     @property
     def key(self) -> FlowKey:
@@ -297,7 +299,8 @@ FlowKey: TypeAlias = tuple[str, int, Match]
 
 
 class GroupKind(StrEnum):
-    """``SELECT``: one bucket, by the connection's hash. ``ALL``: a copy to each. ``INDIRECT``: the only one."""
+    """``SELECT``: one bucket, by the connection's hash. ``ALL``: a copy to each. ``INDIRECT``: the only
+    one."""
 
     SELECT = "select"
     ALL = "all"
@@ -306,7 +309,8 @@ class GroupKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Actions of a group; ``weight`` counts in a select group; with ``watch_port`` live only when the port is."""
+    """Actions of a group; ``weight`` counts in a select group; with ``watch_port`` live only when the port
+    is."""
 
     actions: tuple[Action, ...]
     weight: int = 1

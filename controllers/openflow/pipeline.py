@@ -22,6 +22,7 @@ from functools import cached_property
 
 from controllers.openflow import fields as f
 from controllers.openflow import flows as a
+from controllers.openflow.prerequisites import prerequisite_problem
 
 DROP = "drop"
 LAST_TABLE = 253
@@ -38,7 +39,8 @@ class Table:
     ``goes`` are tables reached by goto, ct or resubmit; ``miss`` is DROP or the table where others go on.
 
     Prerequisites (``eth_type``, ``ip_proto``) of what is declared may always be matched. DecTtl counts as
-    setting ``ip_ttl``, pushing and popping a tag as setting ``vlan_vid``; translation by ct needs no declaration.
+    setting ``ip_ttl``, pushing and popping a tag as setting ``vlan_vid``; translation by ct needs no
+    declaration.
     """
 
     name: str
@@ -98,11 +100,12 @@ class Pipeline:
         """Raise ContractError when the flow does what its table doesn't declare."""
         contract = self._contracts.get(flow.table)
         if contract is None:
-            raise ContractError(f"pipeline {self.role}: flow of {flow.owner}: no table is called {flow.table!r}")
+            raise ContractError(f"pipeline {self.role}: flow of {flow.owner}: no table {flow.table!r}")
         problem = (
             _match_problem(contract, flow.match)
             or _goto_problem(self, contract, flow.goto)
             or next(filter(None, (_action_problem(self, contract, each) for each in flow.actions)), None)
+            or prerequisite_problem(flow.match, flow.actions)
         )
         if problem:
             note = f" ({flow.note})" if flow.note else ""

@@ -1,7 +1,7 @@
 """A program: everything that one bridge should have, checked.
 
-Also cookies: a flow's cookie is a hash of its owner and note, so it doesn't move when other objects come and go,
-and ``Program.cookies`` leads from a line of a live dump back to the user's object.
+Also cookies: a flow's cookie is a hash of its owner and note, so it doesn't move when other objects come
+and go, and ``Program.cookies`` leads from a line of a live dump back to the user's object.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Program:
 def build_program(pipeline: Pipeline, flows: Iterable[Flow], groups: Iterable[Group] = ()) -> Program:
     """Check flows against the pipeline and each other; add the table-miss flows that are not overridden.
 
-    Raises ContractError (a flow breaks its table's contract) or ProgramError (two flows with one identity that
-    do different things, two groups with one number, a flow to a group that isn't there). Equal duplicates are
-    merged; the first one's owner stays.
+    Raises ContractError (a flow breaks its table's contract) or ProgramError (two flows with one identity
+    that do different things, two groups with one number, a flow to a group that isn't there). Equal
+    duplicates are merged; the first one's owner stays.
     """
     by_key: dict[FlowKey, Flow] = {}
     cookies: dict[int, tuple[str, str]] = {}

@@ -1,0 +1,76 @@
+"""Wanted and found make changes: what to send so that a bridge has exactly its program.
+
+Two comparisons, one result. ``plan_changes`` compares two programs, the one that the bridge was last given
+and the one that it should have: only what differs is ever encoded. ``plan_repair`` compares a program with
+what the switch itself says it has, and so also removes strangers' flows. Applying either twice gives no
+change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controllers.openflow.decode import Found
+from controllers.openflow.encode import WireKey, encode_group_body, wire_flow, wire_key
+from controllers.openflow.flows import Flow, Group
+from controllers.openflow.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to send, in this order: a flow never points to a group that isn't there, and no group goes while
+    used."""
+
+    add_groups: tuple[Group, ...] = ()
+    modify_groups: tuple[Group, ...] = ()
+    delete_flows: tuple[WireKey, ...] = ()
+    put_flows: tuple[Flow, ...] = ()
+    delete_groups: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        """Messages."""
+        parts = (self.add_groups, self.modify_groups, self.delete_flows, self.put_flows, self.delete_groups)
+        return sum(len(part) for part in parts)
+
+
+def plan_changes(before: Program, wanted: Program) -> Changes:
+    """From one program to the next one of the same bridge."""
+    if before is wanted:
+        return Changes()
+    return Changes(
+        add_groups=tuple(group for number, group in wanted.groups.items() if number not in before.groups),
+        modify_groups=tuple(
+            group
+            for number, group in wanted.groups.items()
+            if number in before.groups and before.groups[number] != group
+        ),
+        delete_flows=tuple(
+            wire_key(before.pipeline, flow) for key, flow in before.flows.items() if key not in wanted.flows
+        ),
+        put_flows=tuple(flow for key, flow in wanted.flows.items() if _differs(before.flows.get(key), flow)),
+        delete_groups=tuple(number for number in before.groups if number not in wanted.groups),
+    )
+
+
+def _differs(before: Flow | None, wanted: Flow) -> bool:
+    """Identity first: a compiler that keeps its flows saves the comparison."""
+    return before is not wanted and before != wanted
+
+
+def plan_repair(found: Found, wanted: Program) -> Changes:
+    """From what the switch has to the program."""
+    pipeline = wanted.pipeline
+    keyed = {wire_key(pipeline, flow): flow for flow in wanted.flows.values()}
+    bodies = {number: encode_group_body(pipeline, group) for number, group in wanted.groups.items()}
+    have = found.flows
+    return Changes(
+        add_groups=tuple(wanted.groups[number] for number in bodies if number not in found.groups),
+        modify_groups=tuple(
+            wanted.groups[number]
+            for number, body in bodies.items()
+            if number in found.groups and found.groups[number] != body
+        ),
+        delete_flows=tuple(key for key in have if key not in keyed),
+        put_flows=tuple(flow for key, flow in keyed.items() if have.get(key) != wire_flow(pipeline, flow)),
+        delete_groups=tuple(number for number in found.groups if number not in bodies),
+    )
