@@ -44,7 +44,7 @@ def from_plain(kind: type[T], plain: Any) -> T:
 
     Raises ``KeyError``, ``TypeError`` or ``ValueError`` for a document that does not have the kind's shape.
     """
-    return typing.cast(T, _reader(kind)(plain))
+    return typing.cast(T, _reader(typing.cast(Any, kind))(plain))
 
 
 _MISSING = object()

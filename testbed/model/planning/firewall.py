@@ -1,0 +1,40 @@
+"""The nftables ruleset of a node: what a real node's kernel does to pods' packets on their way out."""
+
+from __future__ import annotations
+
+from testbed.model.cloud import Cluster
+from testbed.model.desired import NetworkModel
+from testbed.model.planning.resolved import PlannedNode
+
+
+def render_node_ruleset(cluster: Cluster, node: PlannedNode) -> str:
+    """``nft -f`` text of the table ``ip cnlab`` for ``node``; loading it again replaces the table whole."""
+    chains = [*_masquerade(cluster, node)]
+    body = "\n".join(chains)
+    return f"table ip cnlab\ndelete table ip cnlab\ntable ip cnlab {{\n{body}\n}}\n"
+
+
+def _masquerade(cluster: Cluster, node: PlannedNode) -> list[str]:
+    """Pods leave the cluster with the node's address.
+
+    ``tunnel``: everything that br-int hands to the kernel for somewhere else. ``vpc``: only destinations outside
+    nonMasqueradeCIDRs get here; the reply to a connection that came in past the kernel is in no connection that
+    it knows, and its source is rewritten all the same (which breaks that connection, as documented).
+    """
+    if cluster.model is NetworkModel.ENI or cluster.container_cidr is None:
+        return []
+    leaving = f'oifname "br-ex" ip saddr {cluster.container_cidr}'
+    lines = [
+        "  chain postrouting {",
+        "    type nat hook postrouting priority srcnat; policy accept;",
+        f"    {leaving} counter masquerade",
+        "  }",
+    ]
+    if cluster.model is NetworkModel.VPC:
+        lines += [
+            "  chain stateless {",
+            "    type filter hook postrouting priority 110; policy accept;",
+            f"    {leaving} ct state invalid counter ip saddr set {node.address}",
+            "  }",
+        ]
+    return lines

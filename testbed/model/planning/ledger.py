@@ -1,0 +1,58 @@
+"""What planning must remember from one generation to the next, so that nothing moves without a reason.
+
+A ledger is a value: planning reads the old one and returns a new one in which whatever nobody asked for again
+has been given back. Numbers are handed out cyclically, so that a number (an ENI's conntrack zone, a VLAN, a
+port) is reused as late as possible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+
+@dataclass(frozen=True, slots=True)
+class PodLease:
+    """Where a pod was placed and what it was given. ``host`` is the name of its network namespace."""
+
+    node: str
+    host: str
+    address: IPv4Address | None = None
+    port: int = 0
+    incarnation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BoundNic:
+    """A sub-ENI (``vlan``) or ENI bound to a node. ``pod`` is its user's key, empty while pre-bound.
+
+    ``idle_since`` is the time (seconds since the epoch) at which its last pod left; 0 when it never had one.
+    """
+
+    address: IPv4Address
+    subnet: str
+    vlan: int
+    pod: str = ""
+    idle_since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A static pod address that waits for its pod to come back until ``expires`` (seconds since the epoch)."""
+
+    pod: str
+    address: IPv4Address
+    subnet: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    numbers: dict[str, dict[str, int]] = field(default_factory=dict)
+    cursors: dict[str, int] = field(default_factory=dict)
+    addresses: dict[str, dict[str, IPv4Address]] = field(default_factory=dict)
+    blocks: dict[str, tuple[IPv4Network, ...]] = field(default_factory=dict)
+    leases: dict[str, PodLease] = field(default_factory=dict)
+    nics: dict[str, tuple[BoundNic, ...]] = field(default_factory=dict)
+    reservations: tuple[Reservation, ...] = ()
+    incarnations: dict[str, int] = field(default_factory=dict)

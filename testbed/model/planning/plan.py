@@ -1,0 +1,108 @@
+"""The contents page of planning: a lab as asked for, and what was before, to everything that has to exist."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from testbed.model.desired import ClustersState, FabricState
+from testbed.model.lab import Lab
+from testbed.model.planning.allocator import Allocator
+from testbed.model.planning.cluster import plan_clusters
+from testbed.model.planning.eips import PlannedEip, plan_eips
+from testbed.model.planning.fabric import CloudParts, plan_fabric
+from testbed.model.planning.faults import PlanError, PlanFault
+from testbed.model.planning.hosts import claim_fixed_addresses, plan_internet_hosts, plan_servers
+from testbed.model.planning.ledger import Ledger
+from testbed.model.planning.names import FABRIC
+from testbed.model.planning.nodes import plan_masters, plan_nodes
+from testbed.model.planning.pods import PlacedPods, plan_pods
+from testbed.model.planning.requests import PodRequest, plan_requests
+from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
+from testbed.model.planning.wiring import plan_wiring
+from testbed.model.planning.workloads import plan_workloads
+from testbed.model.wiring import Wiring
+from testbed.model.workloads import WorkloadsState
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One generation of a lab, resolved. ``hosts`` are masters, servers and internet hosts."""
+
+    generation: int
+    datapath: str
+    lab: Lab
+    nodes: tuple[PlannedNode, ...]
+    pods: tuple[PlannedPod, ...]
+    hosts: tuple[PlannedHost, ...]
+    eips: tuple[PlannedEip, ...]
+    fabric: FabricState
+    clusters: ClustersState
+    workloads: WorkloadsState
+    wiring: Wiring
+    ledger: Ledger
+
+    @property
+    def pending(self) -> tuple[PlannedPod, ...]:
+        """Pods that got no node or no address; each says why."""
+        return tuple(pod for pod in self.pods if pod.node is None)
+
+
+def plan_lab(lab: Lab, ledger: Ledger, generation: int, datapath: str, now: float) -> Plan:
+    """Plan generation ``generation`` of ``lab`` from the ``ledger`` of the one before.
+
+    ``datapath`` is ``kernel`` or ``userspace``; ``now`` is in seconds since the epoch and only ages cool-downs
+    and static addresses. Raises :class:`PlanError` with every reason why the lab can't be made.
+    """
+    faults: list[PlanFault] = []
+    allocator = Allocator(ledger)
+    claim_fixed_addresses(lab, allocator)
+    nodes = plan_nodes(lab, allocator, faults)
+    hosts = (
+        *plan_masters(lab, allocator, faults),
+        *plan_servers(lab, allocator, faults),
+        *plan_internet_hosts(lab, allocator),
+    )
+    requests = plan_requests(lab, ledger.incarnations)
+    names = [FABRIC, *(node.name for node in nodes), *(host.name for host in hosts)]
+    placed = plan_pods(lab, requests, nodes, ledger, allocator, names, now)
+    eips = plan_eips(lab, placed.nodes, placed.pods, hosts, allocator, faults)
+    parts = CloudParts(lab, placed.nodes, placed.pods, hosts, eips)
+    if faults:
+        raise PlanError(tuple(faults))  # the documents below need every node and address
+    fabric = plan_fabric(parts, allocator, generation, faults)
+    if faults:
+        raise PlanError(tuple(faults))
+    return Plan(
+        generation=generation,
+        datapath=datapath,
+        lab=lab,
+        nodes=placed.nodes,
+        pods=placed.pods,
+        hosts=hosts,
+        eips=eips,
+        fabric=fabric,
+        clusters=plan_clusters(lab, placed.nodes, placed.pods, {}, allocator, generation),
+        workloads=plan_workloads(lab, placed.pods, hosts, generation),
+        wiring=plan_wiring(lab, placed.nodes, placed.pods, hosts, datapath),
+        ledger=_ledger(allocator, placed, requests, ledger),
+    )
+
+
+def _ledger(allocator: Allocator, placed: PlacedPods, requests: Sequence[PodRequest], old: Ledger) -> Ledger:
+    numbers, cursors, addresses = allocator.parts()
+    by_key = {request.key: request for request in requests}
+    holders = {
+        pod.key: (by_key[pod.key], pod.nic.address, pod.nic.subnet) for pod in placed.pods if pod.nic is not None
+    }
+    slots = {request.slot for request in requests}
+    return Ledger(
+        numbers=numbers,
+        cursors=cursors,
+        addresses=addresses,
+        blocks=allocator.blocks(),
+        leases=placed.leases,
+        nics=placed.nics,
+        reservations=placed.statics.reservations(holders),
+        incarnations={slot: count for slot, count in old.incarnations.items() if slot in slots},
+    )
