@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _TEXT_TYPES = (IPv4Address, IPv4Interface, IPv4Network)
+_SCALARS = (str, int, float, bool)
 
 
 def to_plain(value: Any) -> Any:
@@ -61,7 +62,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 @functools.cache
 def _reader(kind: Any) -> Callable[[Any], Any]:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any or kind in (str, int, float, bool):
+    if kind is Any or kind in _SCALARS:
         return lambda plain: plain
     if origin is tuple:
         return _tuple_reader(arguments)
@@ -85,8 +86,10 @@ def _tuple_reader(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
 
 def _optional_reader(arguments: tuple[Any, ...]) -> Callable[[Any], Any]:
     kinds = [argument for argument in arguments if argument is not type(None)]
+    if all(kind in _SCALARS for kind in kinds):
+        return lambda plain: plain
     if len(kinds) != 1:
-        raise TypeError(f"only 'X | None' unions can be read back, not {arguments}")
+        raise TypeError(f"only unions of scalars and 'X | None' can be read back, not {arguments}")
     item = _reader(kinds[0])
     return lambda plain: None if plain is None else item(plain)
 

@@ -42,6 +42,11 @@ class Allocator:
         self._taken_numbers.setdefault(pool, set(held.values())).add(value)
         return value
 
+    def fix(self, pool: str, owner: str, value: int) -> None:
+        """Note that ``owner`` has number ``value`` of ``pool``, chosen by the user."""
+        self._numbers.setdefault(pool, {})[owner] = value
+        self._taken_numbers.setdefault(pool, set(self._old.numbers.get(pool, {}).values())).add(value)
+
     def _next_number(self, pool: str, held: dict[str, int], first: int, last: int) -> int:
         taken = self._taken_numbers.setdefault(pool, set(held.values()))
         start = self._cursors.get(pool, first)

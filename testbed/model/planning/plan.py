@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from testbed.model.desired import ClustersState, FabricState
+from testbed.model.desired import ClustersState, FabricState, ServicePort
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator
 from testbed.model.planning.cluster import plan_clusters
 from testbed.model.planning.eips import PlannedEip, plan_eips
+from testbed.model.planning.endpoints import Endpoints
 from testbed.model.planning.fabric import CloudParts, plan_fabric
 from testbed.model.planning.faults import PlanError, PlanFault
 from testbed.model.planning.hosts import claim_fixed_addresses, plan_internet_hosts, plan_servers
 from testbed.model.planning.ledger import Ledger
 from testbed.model.planning.names import FABRIC
 from testbed.model.planning.nodes import plan_masters, plan_nodes
+from testbed.model.planning.observed import NOTHING, Observed
 from testbed.model.planning.pods import PlacedPods, plan_pods
 from testbed.model.planning.requests import PodRequest, plan_requests
 from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
+from testbed.model.planning.services import PlannedService, plan_services, service_ports
 from testbed.model.planning.wiring import plan_wiring
 from testbed.model.planning.workloads import plan_workloads
 from testbed.model.wiring import Wiring
@@ -36,6 +40,7 @@ class Plan:
     pods: tuple[PlannedPod, ...]
     hosts: tuple[PlannedHost, ...]
     eips: tuple[PlannedEip, ...]
+    services: tuple[PlannedService, ...]
     fabric: FabricState
     clusters: ClustersState
     workloads: WorkloadsState
@@ -48,11 +53,14 @@ class Plan:
         return tuple(pod for pod in self.pods if pod.node is None)
 
 
-def plan_lab(lab: Lab, ledger: Ledger, generation: int, datapath: str, now: float) -> Plan:
+def plan_lab(
+    lab: Lab, ledger: Ledger, generation: int, datapath: str, now: float, observed: Observed = NOTHING
+) -> Plan:
     """Plan generation ``generation`` of ``lab`` from the ``ledger`` of the one before.
 
     ``datapath`` is ``kernel`` or ``userspace``; ``now`` is in seconds since the epoch and only ages cool-downs
-    and static addresses. Raises :class:`PlanError` with every reason why the lab can't be made.
+    and static addresses; ``observed`` says which pods are ready. Raises :class:`PlanError` with every reason why
+    the lab can't be made.
     """
     faults: list[PlanFault] = []
     allocator = Allocator(ledger)
@@ -67,6 +75,8 @@ def plan_lab(lab: Lab, ledger: Ledger, generation: int, datapath: str, now: floa
     names = [FABRIC, *(node.name for node in nodes), *(host.name for host in hosts)]
     placed = plan_pods(lab, requests, nodes, ledger, allocator, names, now)
     eips = plan_eips(lab, placed.nodes, placed.pods, hosts, allocator, faults)
+    endpoints = Endpoints(placed.pods, lab.endpoint_slices, observed)
+    services = plan_services(lab, endpoints, allocator, faults)
     parts = CloudParts(lab, placed.nodes, placed.pods, hosts, eips)
     if faults:
         raise PlanError(tuple(faults))  # the documents below need every node and address
@@ -81,12 +91,21 @@ def plan_lab(lab: Lab, ledger: Ledger, generation: int, datapath: str, now: floa
         pods=placed.pods,
         hosts=hosts,
         eips=eips,
+        services=services,
         fabric=fabric,
-        clusters=plan_clusters(lab, placed.nodes, placed.pods, {}, allocator, generation),
+        clusters=plan_clusters(lab, placed.nodes, placed.pods, _ports(services), allocator, generation),
         workloads=plan_workloads(lab, placed.pods, hosts, generation),
         wiring=plan_wiring(lab, placed.nodes, placed.pods, hosts, datapath),
         ledger=_ledger(allocator, placed, requests, ledger),
     )
+
+
+def _ports(services: Sequence[PlannedService]) -> dict[str, tuple[ServicePort, ...]]:
+    """What kube-proxy has to know, by cluster."""
+    ports: dict[str, list[ServicePort]] = defaultdict(list)
+    for planned in services:
+        ports[planned.service.cluster].extend(service_ports(planned))
+    return {cluster: tuple(found) for cluster, found in ports.items()}
 
 
 def _ledger(allocator: Allocator, placed: PlacedPods, requests: Sequence[PodRequest], old: Ledger) -> Ledger:
