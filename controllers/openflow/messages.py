@@ -27,6 +27,7 @@ ATOMIC_ORDERED = 3
 """All or nothing, and in the order sent."""
 
 MULTIPART_FLOW = 1
+MULTIPART_TABLE = 3
 MULTIPART_GROUP_DESC = 7
 
 Describe = Callable[[int, str], None]
@@ -46,6 +47,11 @@ def flows_request(xid: int) -> bytes:
 def groups_request(xid: int) -> bytes:
     """Ask for every group and its buckets."""
     return _multipart(MULTIPART_GROUP_DESC, b"", xid)
+
+
+def tables_request(xid: int) -> bytes:
+    """Ask for the number of flows of each table."""
+    return _multipart(MULTIPART_TABLE, b"", xid)
 
 
 def _multipart(kind: int, body: bytes, xid: int) -> bytes:

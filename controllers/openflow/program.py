@@ -38,9 +38,11 @@ class Program:
     groups: dict[int, Group]
     cookies: dict[int, tuple[str, str]] = field(repr=False)
     """cookie -> (owner, note)"""
+    bridge: str = ""
+    """Where it belongs, for people: ``n1/br-int``."""
 
 
-def build_program(pipeline: Pipeline, flows: Iterable[Flow], groups: Iterable[Group] = ()) -> Program:
+def build_program(pipeline: Pipeline, flows: Iterable[Flow], groups: Iterable[Group] = (), bridge: str = "") -> Program:
     """Check flows against the pipeline and each other; add the table-miss flows that are not overridden.
 
     Raises ContractError (a flow breaks its table's contract) or ProgramError (two flows with one identity
@@ -58,7 +60,7 @@ def build_program(pipeline: Pipeline, flows: Iterable[Flow], groups: Iterable[Gr
         by_key.setdefault(flow.key, flow)
     for flow in by_key.values():
         cookies[cookie_of(flow.owner, flow.note)] = (flow.owner, flow.note)
-    return Program(pipeline, by_key, by_id, cookies)
+    return Program(pipeline, by_key, by_id, cookies, bridge)
 
 
 def _add_flow(by_key: dict[FlowKey, Flow], flow: Flow) -> None:
