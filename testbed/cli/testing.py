@@ -1,4 +1,4 @@
-"""``lab test``: linters, types, unit and integration tests; ``--vm``: in a machine with the kernel datapath."""
+"""``lab test``: linters, types, unit and integration tests; ``--vm``: on the kernel datapath of a machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test(
     everything = not (lint or unit or integration)
     folders = [name for name, on in (("unit", unit), ("integration", integration)) if on or everything]
     if "integration" in folders and os.geteuid() != 0:
-        click.echo("lab: integration tests need root: sudo ./lab test, or without: ./lab test --unit", err=True)
+        click.echo("lab: integration tests need root: sudo ./lab test; without: ./lab test --unit", err=True)
         sys.exit(MACHINE_LACKS)
 
     failed = _lint() if lint or everything else []
