@@ -84,7 +84,7 @@ def _device(end: VethEnd, mtu: int) -> bytes:
 def make_veth(here: VethEnd, there: VethEnd, there_fd: int, mtu: int, about: str) -> Request:
     """A veth pair: ``here`` in the socket's namespace, ``there`` born in the namespace open at ``there_fd``."""
     peer = _ifinfomsg() + _device(there, mtu) + _number(_IFLA_NET_NS_FD, there_fd)
-    info = attribute(_IFLA_INFO_KIND, b"veth") + attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
+    info = _text(_IFLA_INFO_KIND, "veth") + attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
     body = _ifinfomsg() + _device(here, mtu) + attribute(_IFLA_LINKINFO, info)
     return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, about)
 

@@ -1,0 +1,1 @@
+"""Unit tests of the emulation: pure planning, encodings and files; no root."""

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.emulation.errors import EmulationError, LabBusyError, NoSuchLabError, NotOursError
+from testbed.emulation.lock import locked
+from testbed.emulation.rundir import RunDir, list_labs, run_root, write_atomically
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "-rf", "a;b", "A", "a" * 41, "a\n", "$(id)", "%s", "a\0"])
+def test_a_name_that_could_be_a_path_or_an_option_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EmulationError):
+        RunDir.of(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "-n", "a;b", "", "a b", "`id`", "x\0"])
+def test_a_namespace_that_could_be_a_path_or_an_option_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EmulationError):
+        RunDir.of("lab", tmp_path).namespace(name)
+
+
+def test_directories_are_private(tmp_path: Path) -> None:
+    rundir = RunDir.of("lab", tmp_path / "root")
+    rundir.make()
+    rundir.make()
+    for path in (rundir.root, rundir.path, rundir.control, rundir.logs, rundir.netns):
+        assert path.stat().st_mode & 0o777 == 0o700
+    assert list_labs(rundir.root) == ("lab",)
+
+
+def test_a_link_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "lab").symlink_to("elsewhere")
+    with pytest.raises(NotOursError):
+        RunDir.of("lab", tmp_path).make()
+
+
+def test_the_root_can_be_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CNLAB_RUN_ROOT", str(tmp_path))
+    assert run_root() == tmp_path
+
+
+def test_an_interrupted_write_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state"
+    write_atomically(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from testbed.emulation.lock import locked
+from testbed.emulation.rundir import RunDir
+with locked(RunDir.of("lab", Path(sys.argv[1]))):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_second_user_is_told_who_the_first_is(tmp_path: Path) -> None:
+    rundir = RunDir.of("lab", tmp_path)
+    rundir.make()
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        start = time.monotonic()
+        with pytest.raises(LabBusyError, match=f"process {holder.pid}"), locked(rundir):
+            pass
+        assert time.monotonic() - start < 2
+    finally:
+        holder.kill()
+        holder.wait()
+        assert holder.stdout is not None
+        holder.stdout.close()
+    with locked(rundir):
+        pass  # a killed holder holds nothing
+
+
+def test_a_lock_on_a_removed_lab_is_none(tmp_path: Path) -> None:
+    with pytest.raises(NoSuchLabError), locked(RunDir.of("lab", tmp_path)):
+        pass
