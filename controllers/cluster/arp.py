@@ -1,9 +1,9 @@
 """br-int, table arp: one answer to every question, so that ARP never leaves the node.
 
-A pod asks for its next hop (172.16.0.2 asks for 169.254.1.1 from port 100); the answer goes back out of port 100
-with POD_GATEWAY_MAC as the owner of whatever was asked for, and br-int routes by address from there. A question
-for the asker's own address (duplicate detection, gratuitous ARP) has no answer, or the asker would believe that
-somebody else has it.
+A pod asks for its next hop (172.16.0.2 asks for 169.254.1.1 from port 100); the answer goes back out of
+port 100 with POD_GATEWAY_MAC as the owner of whatever was asked for, and br-int routes by address from
+there. A question for the asker's own address (duplicate detection, gratuitous ARP) has no answer, or the
+asker would believe that somebody else has it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """br-int, table deliver: out of the chosen port.
 
-A switch never sends a packet out of the port that it came in by unless told so; where that is meant (a pod that is
-its own endpoint, a NodePort whose endpoint is on a third node) these flows say so.
+A switch never sends a packet out of the port that it came in by unless told so; where that is meant (a pod
+that is its own endpoint, a NodePort whose endpoint is on a third node) these flows say so.
 """
 
 from __future__ import annotations

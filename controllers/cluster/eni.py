@@ -1,11 +1,11 @@
 """br-int in the ``eni`` model: each pod's frames go to the VPC on its own VLAN of the carrier ENI.
 
-10.0.1.5 at port 100 has VLAN 7: its frames leave tagged 7, to other pods of the node too, and frames tagged 7 are
-for port 100. The fabric answers ARP, guards and filters; br-int adds the spoof guard and the Services.
+10.0.1.5 at port 100 has VLAN 7: its frames leave tagged 7, to other pods of the node too, and frames tagged
+7 are for port 100. The fabric answers ARP, guards and filters; br-int adds the spoof guard and the Services.
 
-A pod with an ENI of its own (``exclusive``) has a second link to br-int that carries the Service range only. Its
-connections take the node's address: an endpoint's answer to the pod's own address would reach the pod by its ENI,
-past the translation.
+A pod with an ENI of its own (``exclusive``) has a second link to br-int that carries the Service range
+only. Its connections take the node's address: an endpoint's answer to the pod's own address would reach the
+pod by its ENI, past the translation.
 """
 
 from __future__ import annotations

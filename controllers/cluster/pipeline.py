@@ -1,7 +1,8 @@
 """The tables of a node's two bridges. Position is the table's number.
 
-Addresses in the walks: nodes n1 10.0.0.10 and n2 10.0.0.11; on n1 pods a 172.16.0.2 (port 100) and b 172.16.0.3
-(port 101), on n2 pod c 172.16.0.18; blocks 172.16.0.0/28 and 172.16.0.16/28; VNI 4097; server s 10.0.0.20.
+Addresses in the walks: nodes n1 10.0.0.10 and n2 10.0.0.11; on n1 pods a 172.16.0.2 (port 100) and b
+172.16.0.3 (port 101), on n2 pod c 172.16.0.18; blocks 172.16.0.0/28 and 172.16.0.16/28; VNI 4097; server s
+10.0.0.20.
 """
 
 from __future__ import annotations

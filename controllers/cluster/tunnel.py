@@ -1,7 +1,8 @@
 """br-int in the ``tunnel`` model: VXLAN to the node that owns the destination's block.
 
-172.16.0.2 on 10.0.0.10 sends to 172.16.0.18: one flow for 172.16.0.16/28 says tunnel destination 10.0.0.11 and the
-cluster's VNI. Nodes' addresses go the same way, so that pods and nodes see each other's own addresses.
+172.16.0.2 on 10.0.0.10 sends to 172.16.0.18: one flow for 172.16.0.16/28 says tunnel destination 10.0.0.11
+and the cluster's VNI. Nodes' addresses go the same way, so that pods and nodes see each other's own
+addresses.
 """
 
 from __future__ import annotations

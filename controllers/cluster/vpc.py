@@ -1,7 +1,8 @@
-"""br-int in the ``vpc`` model: pods' packets enter the VPC as they are, and its route tables find the other node.
+"""br-int in the ``vpc`` model: pods' packets enter the VPC as they are, and its route tables find the other
+node.
 
-172.16.0.2 on 10.0.0.10 sends to 172.16.0.130: the container range sees pods, so the frame leaves by eth0 from the
-node's MAC to the gateway's; the route 172.16.0.128/25 -> n2 does the rest. To 203.0.113.9, outside
+172.16.0.2 on 10.0.0.10 sends to 172.16.0.130: the container range sees pods, so the frame leaves by eth0
+from the node's MAC to the gateway's; the route 172.16.0.128/25 -> n2 does the rest. To 203.0.113.9, outside
 ``non_masquerade``, the kernel sends with the node's address.
 """
 

@@ -9,9 +9,29 @@ from testbed.model.planning.resolved import PlannedNode
 
 def render_node_ruleset(cluster: Cluster, node: PlannedNode) -> str:
     """``nft -f`` text of the table ``ip cnlab`` for ``node``; loading it again replaces the table whole."""
-    chains = [*_masquerade(cluster, node)]
+    chains = [*_BRIDGES_ONLY, *_masquerade(cluster, node)]
     body = "\n".join(chains)
-    return f"table ip cnlab\ndelete table ip cnlab\ntable ip cnlab {{\n{body}\n}}\n"
+    return f"table ip cnlab\ndelete table ip cnlab\ntable ip cnlab {{\n{body}\n}}\n{_ARP}"
+
+
+_BRIDGES_ONLY = (
+    # What enters by a port of a bridge is the bridge's alone. With Open vSwitch in user space the kernel gets a copy
+    # of each frame: it would deliver and forward past the flows, and answer ARP for the node's address to pods.
+    "  chain bridges_only {",
+    "    type filter hook prerouting priority raw; policy accept;",
+    '    iifname != { "br-ex", "br-int", "lo" } counter drop',
+    "  }",
+)
+
+_ARP = """table arp cnlab
+delete table arp cnlab
+table arp cnlab {
+  chain bridges_only {
+    type filter hook input priority filter; policy accept;
+    iifname != { "br-ex", "br-int" } counter drop
+  }
+}
+"""
 
 
 def _masquerade(cluster: Cluster, node: PlannedNode) -> list[str]:

@@ -1,0 +1,378 @@
+"""A real small lab for tests of the cluster's programs: planned, wired and programmed without any controller process.
+
+The programs are compiled and sent straight to each bridge's management socket, so a failure here is a failure of the
+programs or of the wiring. The fabric is a stand-in of a few flows: it routes by address and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import select
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from controllers.cluster import compile_cluster
+from controllers.openflow import (
+    Copy,
+    Flow,
+    InPort,
+    Output,
+    Pipeline,
+    PopVlan,
+    Program,
+    PushVlan,
+    SetField,
+    Table,
+    build_program,
+    match,
+)
+from controllers.openflow import fields as f
+from controllers.openflow import flows as a
+from controllers.openflow.diff import plan_changes
+from controllers.openflow.messages import encode_bundle
+from testbed.emulation import netns
+from testbed.emulation.changes import plan_changes as plan_machine_changes
+from testbed.emulation.realise import open_session
+from testbed.emulation.rundir import RunDir
+from testbed.emulation.state import Datapath
+from testbed.emulation.teardown import tear_down
+from testbed.model.desired import GATEWAY_MAC, Eni, FabricState
+from testbed.model.lab import Lab
+from testbed.model.planning.ledger import Ledger
+from testbed.model.planning.plan import Plan, plan_lab
+
+_NUMBERS = itertools.count(1)
+
+# --- the stand-in for the VPC ---------------------------------------------------------------------------------
+
+STAND_IN = Pipeline(
+    role="stand-in",
+    tables=(
+        Table(
+            "entry",
+            "Answers ARP and takes tags off.",
+            matches=(f.ETH_TYPE, f.ARP_OP, f.VLAN_VID),
+            sets=(
+                f.ETH_SRC,
+                f.ETH_DST,
+                f.ARP_OP,
+                f.ARP_SPA,
+                f.ARP_TPA,
+                f.ARP_SHA,
+                f.ARP_THA,
+                f.REGISTERS[2],
+                f.VLAN_VID,
+            ),
+            goes=("route",),
+        ),
+        Table("route", "By address.", matches=(f.IPV4_DST,), sets=(f.ETH_SRC, f.ETH_DST, f.VLAN_VID)),
+    ),
+)
+_ANSWER = (
+    Copy(f.ETH_SRC, f.ETH_DST), SetField(f.ETH_SRC, GATEWAY_MAC), SetField(f.ARP_OP, 2),
+    Copy(f.ARP_SHA, f.ARP_THA), SetField(f.ARP_SHA, GATEWAY_MAC), Copy(f.ARP_SPA, f.REGISTERS[2]),
+    Copy(f.ARP_TPA, f.ARP_SPA), Copy(f.REGISTERS[2], f.ARP_TPA), InPort(),
+)  # fmt: skip
+
+
+def stand_in(fabric: FabricState) -> Program:
+    """Routes every ENI's address, and custom routes, whoever asks."""
+    enis = {eni.id: eni for eni in fabric.enis}
+    flows = [
+        Flow("entry", 100, match(arp_op=1), _ANSWER, owner="test", note="answer"),
+        Flow("entry", 100, match(eth_type=0x806, vlan_vid=(0x1000, 0x1000), arp_op=1), _ANSWER, owner="test"),
+        Flow("entry", 50, match(eth_type=0x800, vlan_vid=(0x1000, 0x1000)), (PopVlan(),), "route", owner="test"),
+        Flow("entry", 10, match(eth_type=0x800), goto="route", owner="test"),
+    ]
+    flows += [_to_eni(100, match(ipv4_dst=eni.address), eni) for eni in fabric.enis]
+    for table in fabric.route_tables:
+        for route in table.routes:
+            if route.target in enis:
+                flows.append(
+                    _to_eni(route.destination.prefixlen, match(ipv4_dst=route.destination), enis[route.target])
+                )
+    return build_program(STAND_IN, flows)
+
+
+def _to_eni(priority: int, what: a.Match, eni: Eni) -> Flow:
+    tag = (PushVlan(), SetField(f.VLAN_VID, eni.vlan)) if eni.vlan else ()
+    out = (SetField(f.ETH_SRC, GATEWAY_MAC), SetField(f.ETH_DST, eni.mac), *tag)
+    return Flow("route", priority, what, (*out, Output(eni.port), InPort()), owner="test")
+
+
+# --- sending programs -----------------------------------------------------------------------------------------
+
+
+class Bridge:
+    """A bridge's management socket: gives it a program in one bundle, and then only what differs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before: Program | None = None
+        self._xids = itertools.count(10)
+
+    def load(self, program: Program) -> int:
+        """Returns how many messages it took. Raises AssertionError with what the switch refused."""
+        before = self._before or Program(program.pipeline, {}, {}, {})
+        changes = plan_changes(before, program)
+        names: dict[int, str] = {}
+        if len(changes):
+            bundle = encode_bundle(program.pipeline, changes, 1, lambda: next(self._xids), names.__setitem__)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(20)
+                connection.connect(str(self._path))
+                connection.sendall(struct.pack("!BBHI", 5, 0, 8, 1) + bundle)
+                _await_commit(connection, names)
+        self._before = program
+        return len(changes)
+
+
+def _await_commit(connection: socket.socket, names: dict[int, str]) -> None:
+    stream = connection.makefile("rb")
+    while True:
+        header = stream.read(8)
+        _, kind, length, xid = struct.unpack("!BBHI", header)
+        body = stream.read(length - 8)
+        assert kind != 1 or xid < 10, f"refused: {names.get(xid, xid)}: {body[:4].hex()}"
+        if kind == 33 and struct.unpack_from("!IH", body)[1] == 5:
+            return
+
+
+# --- the lab --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class ClusterLab:
+    rundir: RunDir
+    plan: Plan
+    bridges: dict[int, Bridge]
+    sent: dict[int, int]
+
+    def path(self, host: str) -> Path:
+        return self.rundir.namespace(host)
+
+    def program(self) -> None:
+        """Send what the plan wants; ``sent`` has the number of messages by datapath id."""
+        programs = compile_cluster(self.plan.clusters)
+        programs[self.plan.fabric.datapath_id] = stand_in(self.plan.fabric)
+        for switch in self.plan.wiring.switches:
+            for bridge in switch.bridges:
+                path = self.rundir.ovs(switch.namespace) / f"{bridge.name}.mgmt"
+                known = self.bridges.setdefault(bridge.datapath_id, Bridge(path))
+                self.sent[bridge.datapath_id] = known.load(programs[bridge.datapath_id])
+
+    def apply(self, lab: Lab) -> None:
+        """The next generation."""
+        self.plan = plan_lab(lab, self.plan.ledger, self.plan.generation + 1, "userspace", time.time())
+        with open_session(self.rundir, Datapath.USERSPACE) as session:
+            session.apply(plan_machine_changes(self.plan.wiring, session.found.wiring, session.found.doubtful))
+            session.settle(self.plan.generation, ())
+        self.program()
+
+    def pod(self, name: str) -> Any:
+        return next(pod for pod in self.plan.pods if pod.name == name)
+
+    def node(self, name: str) -> Any:
+        return next(node for node in self.plan.nodes if node.name == name)
+
+    def host(self, name: str) -> Any:
+        return next(host for host in self.plan.hosts if host.name == name)
+
+    def address(self, name: str) -> IPv4Address:
+        """Of a pod, node or host, by name."""
+        every = (*self.plan.pods, *self.plan.nodes, *self.plan.hosts)
+        return next(item.address for item in every if item.name == name)
+
+    def namespace(self, name: str) -> Path:
+        pods = {pod.name: pod.host for pod in self.plan.pods}
+        return self.path(pods.get(name, name))
+
+
+@contextlib.contextmanager
+def cluster_lab(lab: Lab) -> Iterator[ClusterLab]:
+    """The lab, up and programmed; gone afterwards whatever happened."""
+    rundir = RunDir.of(f"cl-{os.getpid()}-{next(_NUMBERS)}")
+    plan = plan_lab(lab, Ledger(), 1, "userspace", time.time())
+    try:
+        with open_session(rundir, Datapath.USERSPACE) as session:
+            session.apply(plan_machine_changes(plan.wiring, session.found.wiring, session.found.doubtful))
+            session.settle(1, ())
+        made = ClusterLab(rundir, plan, {}, {})
+        made.program()
+        yield made
+    finally:
+        if rundir.exists and not os.environ.get("KEEP_LAB"):
+            tear_down(rundir)
+
+
+# --- packets --------------------------------------------------------------------------------------------------
+
+
+def within(path: Path, work: Callable[[], Any]) -> Any:
+    return netns.inside(path, work)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a TCP attempt came to: ``connected`` with the client's address as the server saw it, ``refused`` or
+    ``dropped`` (no answer)."""
+
+    verdict: str
+    client: IPv4Address | None = None
+    server: str = ""
+
+
+def serve(lab: ClusterLab, name: str, port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    """A listening socket in the namespace of pod, node or host ``name``; close it after."""
+
+    def listen() -> socket.socket:
+        made = socket.socket(socket.AF_INET, kind)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("0.0.0.0", port))
+        if kind == socket.SOCK_STREAM:
+            made.listen(64)
+        made.settimeout(3)
+        return made
+
+    return within(lab.namespace(name), listen)
+
+
+def connect(
+    lab: ClusterLab,
+    source: str,
+    address: IPv4Address,
+    port: int,
+    servers: dict[str, socket.socket],
+    limit: float = 1.5,
+    source_port: int = 0,
+) -> Seen:
+    """Open a connection and exchange data; ``servers`` are the listening sockets that may get it, by name."""
+
+    def dial() -> socket.socket:
+        made = socket.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if source_port:
+            made.bind(("0.0.0.0", source_port))
+        made.settimeout(limit)
+        made.connect((str(address), port))
+        return made
+
+    try:
+        client = within(lab.namespace(source), dial)
+    except ConnectionRefusedError:
+        return Seen("refused")
+    except TimeoutError:
+        return Seen("dropped")
+    except OSError as error:
+        return Seen(f"error {error.errno}")
+    with client:
+        ready, _, _ = select.select(list(servers.values()), [], [], 3)
+        assert ready, f"{source} connected to {address}:{port}, but none of the servers was asked"
+        accepted, peer = ready[0].accept()
+        with accepted:
+            accepted.settimeout(3)
+            client.sendall(b"question")
+            assert accepted.recv(100) == b"question"
+            accepted.sendall(b"answer")
+            assert client.recv(100) == b"answer"
+        name = next(name for name, each in servers.items() if each is ready[0])
+        return Seen("connected", IPv4Address(peer[0]), name)
+
+
+def ping(lab: ClusterLab, source: str, address: IPv4Address, limit: float = 1.0) -> bool:
+    """One echo request, answered or not."""
+
+    def echo() -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as made:
+            made.settimeout(limit)
+            made.connect((str(address), 0))
+            body = struct.pack("!BBHHH", 8, 0, 0, os.getpid() & 0xFFFF, 1) + b"x" * 32
+            made.send(body[:2] + _checksum(body) + body[4:])
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    packet = made.recv(2048)
+                    if packet[20] == 0:
+                        return True
+            return False
+
+    return bool(within(lab.namespace(source), echo))
+
+
+def _checksum(data: bytes) -> bytes:
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF)
+
+
+class Capture:
+    """Frames on an interface of a namespace while the block runs."""
+
+    def __init__(self, lab: ClusterLab, name: str, interface: str) -> None:
+        self._path, self._interface = lab.namespace(name), interface
+        self.frames: list[bytes] = []
+
+    def __enter__(self) -> Capture:
+        def listen() -> socket.socket:
+            made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+            made.bind((self._interface, 0))
+            made.settimeout(0.15)
+            return made
+
+        self._socket = within(self._path, listen)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.frames.append(self._socket.recv(65536))
+        self._socket.close()
+
+    def udp(self, port: int) -> list[tuple[IPv4Address, IPv4Address]]:
+        """(source, destination) of UDP packets to ``port``."""
+        found = []
+        for frame in self.frames:
+            if frame[12:14] == b"\x08\x00" and frame[23] == 17:
+                offset = 14 + (frame[14] & 15) * 4
+                if frame[offset + 2 : offset + 4] == port.to_bytes(2, "big"):
+                    found.append((IPv4Address(frame[26:30]), IPv4Address(frame[30:34])))
+        return found
+
+
+def send_frame(lab: ClusterLab, name: str, interface: str, frame: bytes) -> None:
+    """Put a crafted frame on an interface of a namespace."""
+
+    def send() -> None:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as made:
+            made.bind((interface, 0))
+            made.send(frame)
+
+    within(lab.namespace(name), send)
+
+
+def ipv4_frame(
+    eth_src: str, eth_dst: str, source: IPv4Address, destination: IPv4Address, udp: tuple[int, int], body: bytes = b"x"
+) -> bytes:
+    """Ethernet, IPv4, UDP without a UDP checksum."""
+    datagram = struct.pack("!HHHH", *udp, 8 + len(body), 0) + body
+    header = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0, source.packed, destination.packed
+    )
+    header = header[:10] + _checksum(header) + header[12:]
+    return bytes.fromhex((eth_dst + eth_src).replace(":", "")) + b"\x08\x00" + header + datagram
+
+
+def run(lab: ClusterLab, name: str, *command: str) -> str:
+    """A program's output, inside a namespace."""
+    work = partial(subprocess.run, command, capture_output=True, text=True, timeout=20)
+    ran = within(lab.namespace(name), work)
+    return str(ran.stdout + ran.stderr)
