@@ -211,6 +211,7 @@ class FabricLoadBalancer:
     owner: str
     eip: IPv4Address | None = None
     snat_address: IPv4Address | None = None
+    eni: int | None = None  # ports without a listener here go to this ENI (the balancer's layer-7 proxy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +302,7 @@ class ServicePort:
     cluster_ip: IPv4Address | None = None
     node_port: int | None = None
     external_addresses: tuple[IPv4Address, ...] = ()  # load balancer addresses short-circuited on the node
+    external_from_pods: bool = True  # False: only the node's own traffic is short-circuited
     external_local: bool = False
     internal_local: bool = False
     affinity_seconds: int = 0

@@ -36,10 +36,14 @@ def plan_eips(
     nodes: Sequence[PlannedNode],
     pods: Sequence[PlannedPod],
     hosts: Sequence[PlannedHost],
+    public: Sequence[str],
     allocator: Allocator,
     faults: list[PlanFault],
 ) -> tuple[PlannedEip, ...]:
-    """User's EIPs first (fixed addresses before free ones), then those that pods ask for by annotation."""
+    """User's EIPs first (fixed addresses before free ones), then those that pods ask for by annotation.
+
+    ``public`` are the owners of load balancers that ask for an EIP of their own.
+    """
     fixed = {eip.address for eip in lab.elastic_ips if eip.address is not None}
     fixed |= {host.address for host in hosts if host.vpc is None}
     enis = _interfaces(nodes, pods, hosts)
@@ -58,6 +62,11 @@ def plan_eips(
             if address is not None:
                 name = f"{pod.name}-eip"
                 planned.append(PlannedEip(name, address, pod.owner, pod.nic.eni, pod.owner, pod.source))
+    for host in hosts:
+        if host.owner in public:
+            address = _public_address(f"EIP of {host.owner}", fixed, allocator, host.source, faults)
+            if address is not None:
+                planned.append(PlannedEip(f"{host.name}-eip", address, host.owner, host.eni, host.owner, host.source))
     return tuple(planned)
 
 

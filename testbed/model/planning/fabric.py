@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from testbed.model.cloud import Cluster, RouteTarget
 from testbed.model.desired import (
@@ -11,6 +11,7 @@ from testbed.model.desired import (
     DnatRule,
     EipBinding,
     Eni,
+    FabricLoadBalancer,
     FabricRoute,
     FabricRouteTable,
     FabricState,
@@ -24,11 +25,14 @@ from testbed.model.desired import (
 )
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator
+from testbed.model.planning.balancers import PlannedBalancer, plan_listeners, with_eips
 from testbed.model.planning.eips import PlannedEip
 from testbed.model.planning.faults import PlanFault
 from testbed.model.planning.names import FABRIC_DATAPATH, eni_mac
+from testbed.model.planning.observed import NOTHING, Observed
 from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
 from testbed.model.planning.security import node_group, plan_security_groups, qualified
+from testbed.model.planning.services import PlannedService
 
 MAX_ID = 4095
 
@@ -40,8 +44,12 @@ class CloudParts:
     lab: Lab
     nodes: tuple[PlannedNode, ...]
     pods: tuple[PlannedPod, ...]
-    hosts: tuple[PlannedHost, ...]  # servers, masters and internet hosts
+    hosts: tuple[PlannedHost, ...]  # masters, servers, load balancers and internet hosts
     eips: tuple[PlannedEip, ...]
+    balancers: tuple[PlannedBalancer, ...] = ()
+    services: tuple[PlannedService, ...] = ()
+    dnat: Mapping[str, tuple[DnatRule, ...]] = field(default_factory=dict)
+    observed: Observed = NOTHING
 
 
 def plan_fabric(parts: CloudParts, allocator: Allocator, generation: int, faults: list[PlanFault]) -> FabricState:
@@ -69,6 +77,7 @@ def plan_fabric(parts: CloudParts, allocator: Allocator, generation: int, faults
         ),
         eips=tuple(EipBinding(e.address, e.eni, e.owner) for e in parts.eips if e.eni is not None),
         nat_gateways=tuple(_nat_gateways(parts, networks, ids)),
+        load_balancers=_load_balancers(parts, networks),
     )
 
 
@@ -209,7 +218,7 @@ def _enis(parts: CloudParts, networks: Mapping[str, int]) -> Iterator[Eni]:
             owner=host.owner,
             subnet=host.subnet,
             security_groups=_qualify(host.vpc or "", host.security_groups),
-            filtered=host.vpc is not None,
+            filtered=host.vpc is not None and host.filtered,
             source_dest_check=host.source_dest_check,
         )
 
@@ -300,4 +309,11 @@ def _nat_gateways(parts: CloudParts, networks: Mapping[str, int], ids: _Ids) -> 
             )
             for rule in gateway.dnat_rules
         )
-        yield NatGateway(ids.gateway(gateway.name), gateway.name, networks[gateway.vpc], snat, dnat, owner)
+        rules = (*dnat, *parts.dnat.get(gateway.name, ()))
+        yield NatGateway(ids.gateway(gateway.name), gateway.name, networks[gateway.vpc], snat, rules, owner)
+
+
+def _load_balancers(parts: CloudParts, networks: dict[str, int]) -> tuple[FabricLoadBalancer, ...]:
+    eips = {eip.bound_to: eip.address for eip in parts.eips if eip.bound_to}
+    documents = plan_listeners(parts.lab, parts.balancers, parts.services, parts.nodes, networks, parts.observed)
+    return with_eips(documents, eips)

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from testbed.model.desired import ClustersState, FabricState, ServicePort
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator
+from testbed.model.planning.balancers import (
+    PlannedBalancer,
+    as_hosts,
+    balancer_name,
+    plan_balancers,
+    short_circuit,
+)
 from testbed.model.planning.cluster import plan_clusters
+from testbed.model.planning.dnat import plan_dnat_rules
 from testbed.model.planning.eips import PlannedEip, plan_eips
 from testbed.model.planning.endpoints import Endpoints
 from testbed.model.planning.fabric import CloudParts, plan_fabric
@@ -31,7 +40,7 @@ from testbed.model.workloads import WorkloadsState
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One generation of a lab, resolved. ``hosts`` are masters, servers and internet hosts."""
+    """One generation of a lab, resolved. ``hosts`` are masters, servers, load balancers, internet hosts."""
 
     generation: int
     datapath: str
@@ -41,6 +50,7 @@ class Plan:
     hosts: tuple[PlannedHost, ...]
     eips: tuple[PlannedEip, ...]
     services: tuple[PlannedService, ...]
+    balancers: tuple[PlannedBalancer, ...]
     fabric: FabricState
     clusters: ClustersState
     workloads: WorkloadsState
@@ -66,23 +76,28 @@ def plan_lab(
     allocator = Allocator(ledger)
     claim_fixed_addresses(lab, allocator)
     nodes = plan_nodes(lab, allocator, faults)
+    balancers = plan_balancers(lab, allocator, faults)
     hosts = (
         *plan_masters(lab, allocator, faults),
         *plan_servers(lab, allocator, faults),
+        *as_hosts(balancers),
         *plan_internet_hosts(lab, allocator),
     )
     requests = plan_requests(lab, ledger.incarnations)
     names = [FABRIC, *(node.name for node in nodes), *(host.name for host in hosts)]
     placed = plan_pods(lab, requests, nodes, ledger, allocator, names, now)
-    eips = plan_eips(lab, placed.nodes, placed.pods, hosts, allocator, faults)
+    public = [balancer.owner for balancer in balancers if balancer.public]
+    eips = plan_eips(lab, placed.nodes, placed.pods, hosts, public, allocator, faults)
     endpoints = Endpoints(placed.pods, lab.endpoint_slices, observed)
     services = plan_services(lab, endpoints, allocator, faults)
-    parts = CloudParts(lab, placed.nodes, placed.pods, hosts, eips)
+    dnat = plan_dnat_rules(services, placed.nodes, faults)
+    parts = CloudParts(lab, placed.nodes, placed.pods, hosts, eips, balancers, services, dnat, observed)
     if faults:
         raise PlanError(tuple(faults))  # the documents below need every node and address
     fabric = plan_fabric(parts, allocator, generation, faults)
     if faults:
         raise PlanError(tuple(faults))
+    ports = _ports(lab, services, balancers, eips)
     return Plan(
         generation=generation,
         datapath=datapath,
@@ -92,19 +107,35 @@ def plan_lab(
         hosts=hosts,
         eips=eips,
         services=services,
+        balancers=balancers,
         fabric=fabric,
-        clusters=plan_clusters(lab, placed.nodes, placed.pods, _ports(services), allocator, generation),
+        clusters=plan_clusters(
+            lab, placed.nodes, placed.pods, _ports(lab, services, balancers, eips), allocator, generation
+        ),
         workloads=plan_workloads(lab, placed.pods, hosts, generation),
         wiring=plan_wiring(lab, placed.nodes, placed.pods, hosts, datapath),
         ledger=_ledger(allocator, placed, requests, ledger),
     )
 
 
-def _ports(services: Sequence[PlannedService]) -> dict[str, tuple[ServicePort, ...]]:
+def _ports(
+    lab: Lab,
+    services: Sequence[PlannedService],
+    balancers: Sequence[PlannedBalancer],
+    eips: Sequence[PlannedEip],
+) -> dict[str, tuple[ServicePort, ...]]:
     """What kube-proxy has to know, by cluster."""
+    models = {cluster.name: cluster.model for cluster in lab.clusters}
+    addresses: dict[str, list[IPv4Address]] = defaultdict(list)
+    for balancer in balancers:
+        addresses[balancer.name].append(balancer.address)
+        addresses[balancer.name].extend(eip.address for eip in eips if eip.bound_to == balancer.owner)
     ports: dict[str, list[ServicePort]] = defaultdict(list)
     for planned in services:
-        ports[planned.service.cluster].extend(service_ports(planned))
+        nodes_too, pods_too = short_circuit(planned.service, models[planned.service.cluster])
+        name = balancer_name(planned.service)
+        balanced = tuple(addresses[name]) if name and nodes_too else ()
+        ports[planned.service.cluster].extend(service_ports(planned, balanced, pods_too))
     return {cluster: tuple(found) for cluster, found in ports.items()}
 
 

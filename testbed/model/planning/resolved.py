@@ -84,7 +84,10 @@ class PlannedPod:
 
 @dataclass(frozen=True, slots=True)
 class PlannedHost:
-    """A server (``vpc`` and ``subnet`` given) or an internet host."""
+    """A master, server or load balancer (``vpc`` and ``subnet`` given) or an internet host.
+
+    ``filtered`` False: no security group applies, as on a load balancer.
+    """
 
     name: str
     owner: str
@@ -98,3 +101,5 @@ class PlannedHost:
     security_groups: tuple[str, ...] = ()
     source_dest_check: bool = True
     cluster: str | None = None  # a master belongs to one
+    filtered: bool = True
+    balancer: bool = False

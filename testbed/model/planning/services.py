@@ -60,8 +60,13 @@ def dns_address(service_cidr: IPv4Network) -> IPv4Address:
     return service_cidr[offset]
 
 
-def service_ports(planned: PlannedService) -> Iterator[ServicePort]:
-    """What kube-proxy has to know about ``planned``, one value per port."""
+def service_ports(
+    planned: PlannedService, balanced: tuple[IPv4Address, ...] = (), from_pods: bool = True
+) -> Iterator[ServicePort]:
+    """What kube-proxy has to know about ``planned``, one value per port.
+
+    ``balanced`` are load balancer addresses that the node serves itself, ``from_pods`` also to its pods.
+    """
     service = planned.service
     if planned.cluster_ip is None:
         return
@@ -75,7 +80,8 @@ def service_ports(planned: PlannedService) -> Iterator[ServicePort]:
             owner=planned.owner,
             cluster_ip=planned.cluster_ip,
             node_port=node_port,
-            external_addresses=service.external_ips,
+            external_addresses=(*service.external_ips, *balanced),
+            external_from_pods=from_pods,
             external_local=service.external_traffic_policy == "Local",
             internal_local=service.internal_traffic_policy == "Local",
             affinity_seconds=service.session_affinity_seconds,

@@ -106,6 +106,8 @@ class _Scene:
             yield Namespace(pod.host, NamespaceKind.POD, pod.owner)
         for host in self._hosts:
             kind = NamespaceKind.SERVER if host.vpc else NamespaceKind.INTERNET
+            if host.balancer:
+                kind = NamespaceKind.LOAD_BALANCER
             sysctls = () if host.source_dest_check else (("net.ipv4.ip_forward", "1"),)
             yield Namespace(host.name, kind, host.owner, sysctls)
 
