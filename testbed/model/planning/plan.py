@@ -109,9 +109,7 @@ def plan_lab(
         services=services,
         balancers=balancers,
         fabric=fabric,
-        clusters=plan_clusters(
-            lab, placed.nodes, placed.pods, _ports(lab, services, balancers, eips), allocator, generation
-        ),
+        clusters=plan_clusters(lab, placed.nodes, placed.pods, ports, allocator, generation),
         workloads=plan_workloads(lab, placed.pods, hosts, generation),
         wiring=plan_wiring(lab, placed.nodes, placed.pods, hosts, datapath),
         ledger=_ledger(allocator, placed, requests, ledger),
