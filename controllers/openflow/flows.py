@@ -108,7 +108,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class OutputFrom:
-    """Send out of the port whose number is in a register."""
+    """Send out of the port whose number is in a register, in OpenFlow 1.0's 16 bits (LOCAL is 0xfffe there)."""
 
     source: Target
 

@@ -212,14 +212,16 @@ class _Run:
         ingress = packet[f.IN_PORT]
         match action:
             case a.InPort():
-                port = ingress
+                port = f.IN_PORT_NUMBER
             case a.Local():
                 port = f.LOCAL
             case a.Output(port=port):
                 pass
             case a.OutputFrom(source=source):
-                port = _read(packet, source)
-        if port == ingress and not isinstance(action, a.InPort):
+                port = _port_of_register(_read(packet, source))
+        if port == f.IN_PORT_NUMBER:
+            port = ingress
+        elif port == ingress:
             self._outcome.trace.append(f"not sent: port {port} is where it came in")
             return
         leaving = {where: value for where, value in packet.items() if where not in _PIPELINE_FIELDS}
@@ -268,6 +270,11 @@ def _set_marks(packet: Fields, connection: Connection, ct: a.Ct) -> None:
         value = each.value if isinstance(each, a.SetField) else _read(packet, each.source)
         _write(packet, each.target, value)
     connection.mark, connection.label = packet[f.CT_MARK], packet[f.CT_LABEL]
+
+
+def _port_of_register(value: int) -> int:
+    """Registers hold ports as OpenFlow 1.0 numbers them: 16 bits, 0xff00 and up reserved (0xfffe is LOCAL)."""
+    return value + 0xFFFF0000 if 0xFF00 <= value <= 0xFFFF else value
 
 
 def _read(packet: Fields, target: f.Target) -> int:
