@@ -40,6 +40,14 @@ def check_supported(cursor: Cursor, supported: Iterable[str]) -> None:
         cursor.fault(Code.FIELD_VALUE, what, did_you_mean(cursor.text, known))
 
 
+def check_protocol(cursor: Cursor) -> None:
+    """Kubernetes knows three protocols; the lab carries two of them."""
+    if cursor.text == "SCTP":
+        cursor.fault(Code.FIELD_VALUE, "SCTP is not emulated", "use TCP or UDP")
+    elif cursor.text != "":
+        check_supported(cursor, PROTOCOLS)
+
+
 def check_range(cursor: Cursor, low: int, high: int, why: str = "") -> None:
     number = cursor.number
     if number is not None and not low <= number <= high:

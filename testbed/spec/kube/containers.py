@@ -9,12 +9,11 @@ from testbed.spec.codes import Code
 from testbed.spec.document import Cursor
 from testbed.spec.faults import show
 from testbed.spec.kube.common import (
-    PROTOCOLS,
     check_duplicates,
     check_port,
     check_port_or_name,
+    check_protocol,
     check_range,
-    check_supported,
     check_text,
     ignore,
     port_text,
@@ -53,7 +52,7 @@ def _check_container(container: Cursor) -> None:
 def _check_ports(ports: Sequence[Cursor]) -> None:
     for port in ports:
         check_port(port["containerPort"])
-        check_supported(port["protocol"], PROTOCOLS)
+        check_protocol(port["protocol"])
         if port["name"].value != "":
             check_text(port["name"], check_port_name)
         ignore(port["hostPort"])

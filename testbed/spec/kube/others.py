@@ -12,10 +12,10 @@ from testbed.spec.addresses import read_address
 from testbed.spec.codes import Code
 from testbed.spec.document import Cursor, Document
 from testbed.spec.kube.common import (
-    PROTOCOLS,
     check_address,
     check_duplicates,
     check_port,
+    check_protocol,
     check_supported,
     check_text,
 )
@@ -65,7 +65,7 @@ def check_endpoint_slice(document: Document) -> None:
         check_text(endpoint["hostname"], check_label)
     for port in root["ports"].items():
         check_port(port["port"])
-        check_supported(port["protocol"], PROTOCOLS)
+        check_protocol(port["protocol"])
         if port["name"].text:
             check_text(port["name"], check_label)
     check_duplicates((port["name"], port["name"].text_or("")) for port in root["ports"].items())

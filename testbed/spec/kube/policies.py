@@ -8,9 +8,9 @@ from testbed.spec.codes import Code
 from testbed.spec.document import Cursor, Document
 from testbed.spec.faults import show
 from testbed.spec.kube.common import (
-    PROTOCOLS,
     check_cidr,
     check_port_or_name,
+    check_protocol,
     check_selector,
     check_supported,
     check_text,
@@ -63,7 +63,7 @@ def _check_peer(peer: Cursor) -> None:
 
 
 def _check_port(port: Cursor) -> None:
-    check_supported(port["protocol"], PROTOCOLS)
+    check_protocol(port["protocol"])
     check_port_or_name(port["port"], check_port_name)
     end, first = port["endPort"], port["port"]
     if end.number is None:

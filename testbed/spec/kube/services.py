@@ -10,13 +10,13 @@ from testbed.spec.codes import Code
 from testbed.spec.document import Cursor, Document
 from testbed.spec.faults import show
 from testbed.spec.kube.common import (
-    PROTOCOLS,
     check_address,
     check_cidr,
     check_duplicates,
     check_labels,
     check_port,
     check_port_or_name,
+    check_protocol,
     check_range,
     check_supported,
     check_text,
@@ -70,7 +70,7 @@ def _check_ports(ports: list[Cursor], kind: str) -> None:
     for port in ports:
         check_port(port["port"])
         check_port_or_name(port["targetPort"], check_port_name)
-        check_supported(port["protocol"], PROTOCOLS)
+        check_protocol(port["protocol"])
         if len(ports) > 1:
             port["name"].require()
         if port["name"].text:
