@@ -1,3 +1,3 @@
-from testbed.cli import main
+from testbed.cli.errors import run
 
-main(prog_name="lab")
+run()

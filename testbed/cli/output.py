@@ -1,0 +1,31 @@
+"""Printing in the format that the user chose."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from testbed.cli.options import Format
+from testbed.report.text import make_console, render_json, render_yaml
+
+
+def show(renderable: RenderableType) -> None:
+    make_console().print(renderable)
+
+
+def show_document(document: Any, output: Format) -> None:
+    """A plain value as JSON or YAML."""
+    sys.stdout.write(render_json(document) if output is Format.JSON else render_yaml(document))
+
+
+def is_document(output: Format) -> bool:
+    return output in (Format.JSON, Format.YAML)
+
+
+def warn(texts: Iterable[str]) -> None:
+    for text in texts:
+        click.echo(text if text.startswith("warning") else f"warning: {text}", err=True)

@@ -1,0 +1,1 @@
+"""The one path for every change of a lab: load, plan, compare, realise, wait, remember."""

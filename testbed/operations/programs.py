@@ -1,0 +1,51 @@
+"""The lab's own programs: the two controllers and the kubelet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from testbed.emulation.processes import find_role, launch, python_program, start_controller, wait_listening
+from testbed.emulation.rundir import RunDir
+from testbed.operations.documents import CLUSTER, FABRIC, KUBELET
+
+CONTROLLERS = (FABRIC, CLUSTER)
+KUBELET_MODULE = "testbed.workloads.kubelet"
+KUBELET_ROLE = "kubelet"
+
+LOGS: Mapping[str, str] = {FABRIC: "controller-fabric", CLUSTER: "controller-cluster", KUBELET: "kubelet"}
+"""Where each writes what it has to say: the file's name in ``logs/`` without its ending."""
+
+_TALKS_TO_CONTROLLERS = frozenset(("configure Open vSwitch", "change Open vSwitch"))
+
+
+def start_programs(rundir: RunDir) -> dict[str, int]:
+    """Start those that do not run; their pids. They load while the wiring is made."""
+    programs = {name: start_controller(rundir, name) for name in CONTROLLERS}
+    programs[KUBELET] = start_kubelet(rundir)
+    return programs
+
+
+def start_kubelet(rundir: RunDir) -> int:
+    if running := find_role(rundir, KUBELET_ROLE):
+        return running[0]
+    arguments = ("--run-dir", str(rundir.path))
+    return launch(rundir, python_program(rundir, KUBELET_ROLE, KUBELET_MODULE, *arguments, log=LOGS[KUBELET]))
+
+
+@dataclass(slots=True)
+class Gate:
+    """Passes on what is being done, and lets no switch be told of a controller that does not listen yet.
+
+    A switch whose first connection is refused tries again only a second later.
+    """
+
+    rundir: RunDir
+    tell: Callable[[str], None]
+    programs: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, phase: str) -> None:
+        self.tell(phase)
+        if phase in _TALKS_TO_CONTROLLERS:
+            for name in CONTROLLERS:
+                wait_listening(self.rundir, name, self.programs[name])

@@ -1,0 +1,1 @@
+"""Results as text: tables for people, JSON, YAML and JUnit XML for programs."""

@@ -1,0 +1,82 @@
+"""Tables for people, JSON and YAML for programs. Everything returns text or a rich renderable; nothing prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from testbed.observe.status_items import Column
+
+UNLIMITED = 10_000
+"""Width of output that is not a terminal: nothing is cut or wrapped, so that grep and awk see whole lines."""
+
+STYLES = {
+    "Running": "green",
+    "Ready": "green",
+    "ok": "green",
+    "Pending": "yellow",
+    "Failed": "bold red",
+    "FAILED": "bold red",
+    "ERROR": "bold red",
+    "NotReady": "bold red",
+    "CrashLoopBackOff": "bold red",
+    "down": "bold red",
+}
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; unlimited where the output goes to a file or pipe."""
+    console = Console(stderr=stderr, highlight=False, emoji=False, markup=False, soft_wrap=False)
+    if not console.is_terminal:
+        return Console(stderr=stderr, highlight=False, emoji=False, markup=False, width=UNLIMITED, force_terminal=False)
+    return console
+
+
+def render_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, wide: bool = False) -> Table:
+    """Columns without borders, as ``kubectl get`` shows them."""
+    shown = [index for index, column in enumerate(columns) if wide or not column.wide]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index in shown:
+        column = columns[index]
+        justify = "right" if column.right else "left"
+        table.add_column(
+            column.title,
+            justify=justify,  # type: ignore[arg-type]  # rich's Literal is not exported
+            overflow="fold",
+            no_wrap=False,
+            min_width=12 if column.flexible else len(column.title),
+        )
+    for row in rows:
+        table.add_row(*(cell(row[index]) for index in shown))
+    return table
+
+
+def cell(text: str) -> Text:
+    """A cell; words that say how something is have their colour."""
+    return Text(text, style=STYLES.get(text.split(" ")[0], ""))
+
+
+def render_json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists under their key, as Kubernetes' own files do."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def render_yaml(value: Any) -> str:
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=UNLIMITED)
+    assert isinstance(text, str)
+    return text
