@@ -25,6 +25,7 @@ from controllers.openflow import flows as a
 from controllers.openflow.prerequisites import prerequisite_problem
 
 DROP = "drop"
+_ONLY_BY_BITS = frozenset((*f.REGISTERS, f.CT_MARK, f.CT_LABEL))
 LAST_TABLE = 253
 """254 is Open vSwitch's own."""
 
@@ -114,7 +115,8 @@ class Pipeline:
 
     def check_group(self, group: a.Group) -> None:
         """Raise ContractError when a bucket uses bits or tables that the pipeline doesn't have."""
-        contract = _Contract("group", {}, _masks((*self.bits, *f.FIELDS.values())), frozenset(self.ids))
+        headers = (each for each in f.FIELDS.values() if each not in _ONLY_BY_BITS)
+        contract = _Contract("group", {}, _masks((*self.bits, *headers)), frozenset(self.ids))
         for bucket in group.buckets:
             for each in bucket.actions:
                 if problem := _action_problem(self, contract, each):
