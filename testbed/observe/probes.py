@@ -187,7 +187,8 @@ def _from_json(text: str) -> Seen:
         return Seen(Verdict.ALLOWED, body=text)
     if not isinstance(told, dict):
         return Seen(Verdict.ALLOWED, body=text)
-    return Seen(Verdict.ALLOWED, str(told.get("name", "")), str(told.get("client_address", "")), body=text)
+    client = str(told.get("client", "")).rpartition(":")[0] or str(told.get("client", ""))
+    return Seen(Verdict.ALLOWED, str(told.get("name", "")), client, body=text)
 
 
 def _echo_request(number: int, size: int) -> bytes:

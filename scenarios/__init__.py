@@ -1,0 +1,1 @@
+"""Scripts that show how the lab behaves, one statement after the other."""

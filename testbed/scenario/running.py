@@ -1,0 +1,167 @@
+"""A running lab by the names that its user knows: hosts to probe from, places to capture at, changes to make."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TypeVar
+
+from testbed.emulation.processes import run_in
+from testbed.emulation.rundir import RunDir
+from testbed.model.planning.plan import Plan
+from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
+from testbed.observe import captures, probes
+from testbed.observe.probes import DEFAULT_TIMEOUT, Seen
+from testbed.operations import verbs
+from testbed.operations.memory import Memory, read_memory
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A pod, node, server, master, load balancer or internet host of a running lab."""
+
+    name: str
+    owner: str
+    address: IPv4Address
+    namespace: Path
+    host: str
+    node: str = ""
+
+    def http(
+        self,
+        address: IPv4Address | str,
+        port: int,
+        path: str = "/",
+        host: str = "",
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> Seen:
+        """One HTTP request from here; ``host`` is the Host header when it is not the address."""
+        return probes.http(self.namespace, IPv4Address(address), port, path, host, timeout)
+
+    def tcp(self, address: IPv4Address | str, port: int, timeout: float = DEFAULT_TIMEOUT) -> Seen:
+        return probes.tcp(self.namespace, IPv4Address(address), port, timeout)
+
+    def udp(self, address: IPv4Address | str, port: int, timeout: float = DEFAULT_TIMEOUT) -> Seen:
+        return probes.udp(self.namespace, IPv4Address(address), port, timeout)
+
+    def ping(self, address: IPv4Address | str, timeout: float = DEFAULT_TIMEOUT, size: int = 56) -> Seen:
+        return probes.ping(self.namespace, IPv4Address(address), timeout, size)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunningLab:
+    """Reads the lab's memory once and again after every change made through it."""
+
+    def __init__(self, rundir: RunDir, model: str = "") -> None:
+        self.rundir = rundir
+        self.model = model
+        self._memory = self._read()
+
+    # what there is ---------------------------------------------------------------------------------------
+
+    def pods(self, labels: str = "", node: str = "", namespace: str = "default") -> list[Host]:
+        """Placed pods with all of ``labels`` (``app=web,tier=front``), in the order of their names."""
+        wanted = {tuple(part.split("=", 1)) for part in labels.split(",") if part}
+        found = [
+            self._pod(pod)
+            for pod in self._memory.pods
+            if pod.node is not None
+            and pod.namespace == namespace
+            and wanted <= set(pod.template.labels)
+            and (not node or pod.node == node)
+        ]
+        return sorted(found, key=lambda host: host.name)
+
+    def pod(self, name: str, namespace: str = "default") -> Host:
+        """Raises ``LookupError`` for a pod that is not there or not placed."""
+        return _only(self._memory.pods, lambda pod: pod.name == name and pod.namespace == namespace, name, self._pod)
+
+    def node(self, name: str) -> Host:
+        return _only(self._memory.nodes, lambda node: node.name == name, name, self._node)
+
+    def nodes(self) -> list[Host]:
+        return [self._node(node) for node in self._memory.nodes]
+
+    def host(self, name: str) -> Host:
+        """A server, master, load balancer or internet host."""
+        return _only(self._memory.hosts, lambda host: host.name == name, name, self._host)
+
+    def pending(self) -> dict[str, str]:
+        """Reason by name of each pod that got no node or no address."""
+        return {pod.name: pod.pending for pod in self._memory.pods if pod.node is None}
+
+    @property
+    def memory(self) -> Memory:
+        """Everything planned: blocks, ENIs, EIPs, the ledger."""
+        return self._memory
+
+    # what happens on the wire ----------------------------------------------------------------------------
+
+    @contextmanager
+    def capture(self, *places: str) -> Iterator[captures.Capture]:
+        """Frames at ``places`` (``n1/eth0``, ``web-0/eth0``) while the block runs."""
+        found = []
+        for place in places:
+            name, _, interface = place.partition("/")
+            found.append(captures.Place(place, self.rundir.namespace(self._namespace(name)), interface or "eth0"))
+        with captures.capturing(found) as capture:
+            yield capture
+
+    # changes ---------------------------------------------------------------------------------------------
+
+    def apply(self, text: str) -> Plan:
+        """Apply YAML documents as ``lab apply -f`` does; returns when they are in force."""
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="scenario-") as file:
+            file.write(text)
+            file.flush()
+            outcome = verbs.apply((file.name,), self.rundir)
+        self._memory = self._read()
+        return outcome.plan
+
+    def run(self, host: Host, *argv: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+        """Run a program in ``host``'s namespace and return its result."""
+        return run_in(self.rundir, host.host, argv, timeout)
+
+    def again(self) -> None:
+        """Read the lab's memory again, after a change made elsewhere."""
+        self._memory = self._read()
+
+    def _read(self) -> Memory:
+        memory = read_memory(self.rundir)
+        if memory is None:
+            raise LookupError(f"lab {self.rundir.lab} is not up")
+        return memory
+
+    def _namespace(self, name: str) -> str:
+        for pod in self._memory.pods:
+            if name in (pod.name, pod.host):
+                return pod.host
+        return name
+
+    def _pod(self, pod: PlannedPod) -> Host:
+        assert pod.address is not None
+        path = self.rundir.namespace(pod.host)
+        return Host(pod.name, pod.owner, pod.address, path, pod.host, pod.node or "")
+
+    def _node(self, node: PlannedNode) -> Host:
+        path = self.rundir.namespace(node.name)
+        return Host(node.name, node.owner, node.address, path, node.name, node.name)
+
+    def _host(self, host: PlannedHost) -> Host:
+        return Host(host.name, host.owner, host.address, self.rundir.namespace(host.name), host.name)
+
+
+def _only(items: Sequence[T], chosen: Callable[[T], bool], name: str, make: Callable[[T], Host]) -> Host:
+    for item in items:
+        if chosen(item):
+            return make(item)
+    raise LookupError(f'nothing called "{name}" is in the lab')
