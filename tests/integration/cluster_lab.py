@@ -190,8 +190,9 @@ class ClusterLab:
 
     def address(self, name: str) -> IPv4Address:
         """Of a pod, node or host, by name."""
-        every = (*self.plan.pods, *self.plan.nodes, *self.plan.hosts)
-        return next(item.address for item in every if item.name == name)
+        every: tuple[Any, ...] = (*self.plan.pods, *self.plan.nodes, *self.plan.hosts)
+        found: IPv4Address = next(item.address for item in every if item.name == name)
+        return found
 
     def namespace(self, name: str) -> Path:
         pods = {pod.name: pod.host for pod in self.plan.pods}
@@ -244,7 +245,8 @@ def serve(lab: ClusterLab, name: str, port: int, kind: int = socket.SOCK_STREAM)
         made.settimeout(3)
         return made
 
-    return within(lab.namespace(name), listen)
+    listening: socket.socket = within(lab.namespace(name), listen)
+    return listening
 
 
 def connect(
