@@ -1,0 +1,89 @@
+"""The last steps: whose address it is (deliver), what is known of the receiver (receive), its port (output).
+
+A pod's sub-ENI and another one of the same node are behind one port: the packet goes back out of the port it came in
+by, with another tag. An ENI alone on its port gets back only what was translated on the way (HAIRPIN); a packet
+that a server sent to itself or a node to its own container block is not reflected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from controllers.fabric.fields import (
+    DST_ENI,
+    DST_PROFILE,
+    HAIRPIN,
+    NETWORK,
+    SCRATCH,
+    SOURCE_OWN,
+    SRC_ENI,
+)
+from controllers.fabric.view import FabricView
+from controllers.openflow import Action, Copy, Ct, Flow, InPort, Output, PushVlan, SetField, match
+from controllers.openflow.fields import ETH_DST, ETH_SRC, ICMPV4_TYPE, IPV4_DST, IPV4_SRC, VLAN_VID
+from testbed.model.desired import GATEWAY_MAC, INTERNET, Eni, FabricSubnet
+
+_IPV4 = 0x0800
+
+
+def plan(view: FabricView) -> Iterator[Flow]:
+    for eni in view.state.enis:
+        if eni.network != INTERNET:
+            yield _deliver(eni)
+        yield _receive(eni, view.profile(eni), view.tracked(eni))
+        yield from _output(eni, eni.port in view.shared_ports)
+    for subnet in view.state.subnets:
+        yield _ping_gateway(subnet)
+
+
+@lru_cache(1 << 15)
+def _deliver(eni: Eni) -> Flow:
+    to = match({NETWORK: eni.network}, ipv4_dst=eni.address)
+    actions = (SetField(DST_ENI, eni.id),)
+    return Flow("deliver", 100, to, actions, "receive", owner=eni.owner, note=f"{eni.address} is {eni.name}")
+
+
+@lru_cache(1 << 15)
+def _receive(eni: Eni, profile: int, tracked: bool) -> Flow:
+    chosen = match({DST_ENI: eni.id}, eth_type=_IPV4)
+    actions: list[Action] = [SetField(ETH_DST, eni.mac), SetField(DST_PROFILE, profile)]
+    if not tracked:
+        return Flow("receive", 100, chosen, tuple(actions), "output", owner=eni.owner, note="no security group applies")
+    actions.append(Ct(DST_ENI, table="ingress_state"))
+    return Flow("receive", 100, chosen, tuple(actions), owner=eni.owner, note="track in the receiver's zone")
+
+
+@lru_cache(1 << 15)
+def _output(eni: Eni, shared: bool) -> tuple[Flow, Flow]:
+    tag: tuple[Action, ...] = (PushVlan(), SetField(VLAN_VID, eni.vlan)) if eni.vlan else ()
+    back = match({DST_ENI: eni.id} if shared else {DST_ENI: eni.id, HAIRPIN: 1}, in_port=eni.port)
+    where = f"port {eni.port}" + (f", VLAN {eni.vlan}" if eni.vlan else "")
+    return (
+        Flow("output", 200, back, (*tag, InPort()), owner=eni.owner, note=f"back to {eni.name} at {where}"),
+        Flow(
+            "output",
+            100,
+            match({DST_ENI: eni.id}),
+            (*tag, Output(eni.port)),
+            owner=eni.owner,
+            note=f"{eni.name} at {where}",
+        ),
+    )
+
+
+@lru_cache(1 << 12)
+def _ping_gateway(subnet: FabricSubnet) -> Flow:
+    """The gateway answers echo requests; the answer goes to the ENI that asked, also for what is behind it."""
+    echo = match({NETWORK: subnet.network}, ipv4_dst=subnet.gateway, icmpv4_type=8, icmpv4_code=0)
+    actions = (
+        SetField(ICMPV4_TYPE, 0),
+        Copy(IPV4_SRC, SCRATCH),
+        Copy(IPV4_DST, IPV4_SRC),
+        Copy(SCRATCH, IPV4_DST),
+        SetField(ETH_SRC, GATEWAY_MAC),
+        Copy(SRC_ENI, DST_ENI),
+        SetField(SOURCE_OWN, 0),
+        SetField(HAIRPIN, 1),
+    )
+    return Flow("deliver", 100, echo, actions, "receive", owner=subnet.owner, note="the gateway answers pings")
