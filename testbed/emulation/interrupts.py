@@ -21,7 +21,11 @@ _masked = threading.Event()
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Note SIGINT, SIGTERM and SIGHUP instead of dying of them. Only the main thread can; others pass through."""
+    """Note SIGINT, SIGTERM and SIGHUP instead of dying of them. Only the main thread can; others pass through.
+
+    When ``InterruptedByUserError`` leaves the body the command is over, and signals stay harmless: a second Ctrl-C
+    just after the rollback would otherwise replace its exit status by a death.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -32,6 +36,9 @@ def deferred() -> Iterator[None]:
     before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
         yield
+    except InterruptedByUserError:
+        before = {}
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -106,14 +106,14 @@ def settings_by_namespace(
     routes: Iterable[Route] = (),
     offloads: Iterable[Offload] = (),
     neighbours: Iterable[TunnelNeighbour] = (),
-    bridges: Iterable[tuple[str, str, str]] = (),
+    devices: Iterable[tuple[str, str, str]] = (),
 ) -> dict[str, Settings]:
-    """Sort what is to be configured by namespace. ``bridges``: (namespace, local device, owner). Pure."""
+    """Sort what is to be configured by namespace. ``devices`` to bring up: (namespace, name, owner). Pure."""
     table: dict[str, Settings] = defaultdict(Settings)
     for veth in veths:
         for end in (veth.a, veth.b):
             table[end.namespace].ups.append((end.interface, veth.owner))
-    for namespace, device, owner in bridges:
+    for namespace, device, owner in devices:
         table[namespace].ups.append((device, owner))
     for address in addresses:
         table[address.namespace].addresses.append(address)

@@ -18,6 +18,7 @@ from testbed.emulation.rundir import RunDir
 from testbed.emulation.waiting import until
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_launched: set[int] = set()
 _PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -50,9 +51,11 @@ def launch(rundir: RunDir, program: Program) -> int:
     path, arguments = program.arguments[0], list(program.arguments)
     reset = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE]
     try:
-        return os.posix_spawn(path, arguments, environment, file_actions=actions, setsid=True, setsigdef=reset)
+        pid = os.posix_spawn(path, arguments, environment, file_actions=actions, setsid=True, setsigdef=reset)
     except OSError as error:
         raise EmulationError(f"{program.role}: can't start {program.arguments[0]}: {error.strerror}") from None
+    _launched.add(pid)
+    return pid
 
 
 def launch_in(rundir: RunDir, namespace: str, program: Program) -> int:
@@ -197,13 +200,13 @@ def _signal_all(handles: dict[int, int], number: signal.Signals, limit: float) -
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether a process runs; one of our own children that has ended is reaped."""
+    """Whether a process runs; one that we launched and that has ended is reaped."""
     try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return False
-    except ChildProcessError:
-        pass
-    try:
-        return not is_zombie(pid)
+        if not is_zombie(pid):
+            return True
+        if pid in _launched:
+            os.waitpid(pid, os.WNOHANG)
+            _launched.discard(pid)
     except OSError:
-        return False
+        pass
+    return False

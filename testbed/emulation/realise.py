@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -203,18 +203,24 @@ class Session:
             with self._phase("configure Open vSwitch"):
                 self._switches.wait_started(changes.add.switches)
                 self._switches.configure(changes.add.switches)
+                self._bring_up(_local_devices(changes.add.switches))
             self._journal.end(self._switch_step)
         grown = [(change.middle, change.wanted) for change in changes.switches if change.middle != change.wanted]
         if grown:
             switches = Wiring(switches=tuple(wanted for _, wanted in grown))
             with self._phase("change Open vSwitch"), self._journal.step("change switches", add=switches):
                 self._switches.change(grown)
+                before = {(switch.namespace, bridge.name) for switch, _ in grown for bridge in switch.bridges}
+                devices = _local_devices(wanted for _, wanted in grown)
+                self._bring_up([device for device in devices if device[:2] not in before])
+
+    def _bring_up(self, devices: list[tuple[str, str, str]]) -> None:
+        links.configure(self.rundir, links.settings_by_namespace(devices=devices))
 
     def _configure_nodes(self, add: Wiring) -> None:
-        """Addresses, routes, neighbours and offloads, and the local devices of new bridges up."""
+        """Addresses, routes, neighbours and offloads."""
         settings = fragments.only_kinds(add, "addresses", "routes", "tunnel_neighbours", "offloads")
-        bridges = [(s.namespace, b.name, b.owner) for s in add.switches for b in s.bridges]
-        if fragments.is_empty(settings) and not bridges:
+        if fragments.is_empty(settings):
             return
         with self._phase("addresses and routes"), self._journal.step("settings", add=settings):
             kernel = self.datapath is Datapath.KERNEL
@@ -225,7 +231,6 @@ class Session:
                     routes=add.routes,
                     offloads=add.offloads,
                     neighbours=add.tunnel_neighbours if kernel else (),
-                    bridges=bridges,
                 ),
             )
             if not kernel:
@@ -249,6 +254,11 @@ class Session:
         start = time.monotonic()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
+
+
+def _local_devices(switches: Iterable[Switch]) -> list[tuple[str, str, str]]:
+    """(namespace, device, owner) of every bridge: its local port is a device of the same name."""
+    return [(switch.namespace, bridge.name, bridge.owner) for switch in switches for bridge in switch.bridges]
 
 
 def render_resolver(nameserver: IPv4Address, search: tuple[str, ...]) -> str:
