@@ -82,9 +82,9 @@ class Fleet:
 
     @property
     def generation(self) -> int:
-        """The newest generation that every connected switch has; 0 while one has none or none is
-        connected."""
-        return min((session.generation for session in self.sessions.values()), default=0)
+        """The newest generation that every connected switch has; 0 while one has none, or none is there yet."""
+        alone = self.desired.generation if self.desired is not None and not self.desired.programs else 0
+        return min((session.generation for session in self.sessions.values()), default=alone)
 
     @property
     def sent(self) -> int:

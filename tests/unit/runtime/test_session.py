@@ -121,7 +121,7 @@ def refusing(owner_port: int) -> Callable[[bytes], str | None]:
 
 
 def test_an_error_names_the_owner_and_is_not_called_applied() -> None:
-    switch, session, clock = start()
+    switch, session, _ = start()
     switch.refuse = refusing(99)
     session.want(program_of({1: 2, 3: 99}), 4)
     switch.deliver(session)
@@ -166,7 +166,7 @@ def test_another_program_is_tried_at_once() -> None:
 def test_many_errors_are_counted_not_listed() -> None:
     switch, session, _ = start()
     switch.refuse = lambda message: "OFPET_FLOW_MOD_FAILED/OFPFMFC_TABLE_FULL"
-    session.want(program_of({port: 1 for port in range(2, 60)}), 1)
+    session.want(program_of(dict.fromkeys(range(2, 60), 1)), 1)
     switch.deliver(session)
     assert len(session.errors) == 21
     assert session.errors[-1] == "and 41 more"
