@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from controllers.cluster.pipeline import BR_EX, BR_INT
-from controllers.fabric.pipeline import VPC
+from controllers.cluster import BR_EX, BR_INT
+from controllers.fabric import PIPELINE as VPC
 from controllers.openflow.document import render_document
 
 PATH = Path(__file__).with_name("PIPELINE.md")
