@@ -31,16 +31,19 @@ def plan(view: FabricView) -> Iterator[Flow]:
         yield _answered(subnet.network, subnet.gateway, GATEWAY_MAC, subnet.owner)
     for balancer in view.state.load_balancers:
         yield from _balancer(balancer)
-    asked = match({NETWORK: INTERNET}, arp_op=1)
-    yield Flow(
-        "arp", 100, asked, _answer(GATEWAY_MAC), "output", owner=OWNER, note="the internet is behind the gateway"
-    )
+    yield _internet()
 
 
 def _balancer(balancer: FabricLoadBalancer) -> Iterator[Flow]:
     for address in {balancer.address, balancer.snat_address} - {None}:
         assert address is not None
         yield _answered(balancer.network, address, balancer.mac, balancer.owner)
+
+
+@lru_cache(1)
+def _internet() -> Flow:
+    asked, note = match({NETWORK: INTERNET}, arp_op=1), "everybody is behind the gateway"
+    return Flow("arp", 100, asked, _answer(GATEWAY_MAC), "output", owner=OWNER, note=note)
 
 
 @lru_cache(1 << 15)

@@ -113,7 +113,8 @@ def _balancer(balancer: FabricLoadBalancer, route_table: int) -> tuple[Flow, ...
 
 
 def _known(balancer: FabricLoadBalancer) -> Iterator[Flow]:
-    for state in ("+trk+est", "+trk+rel"):
+    """A connection stays new until it is answered, but its packets may be translated already."""
+    for state in ("+trk+est", "+trk+dnat", "+trk+rel"):
         known = match({BALANCER: balancer.id}, ct_state=state, eth_type=_IPV4)
         yield Flow("balancer", 200, known, goto="balanced", owner=balancer.owner, note="has its member")
 

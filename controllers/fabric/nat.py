@@ -54,10 +54,7 @@ def _gateway(gateway: NatGateway) -> tuple[Flow, ...]:
     known = match({NAT_GATEWAY: NAT_ZONES + gateway.id}, eth_type=_IPV4)
     flows = [
         Flow("internet_exit", 200, known, _leave(gateway), owner=gateway.owner, note="routed to the NAT gateway"),
-        _state(gateway, "nat_out", "+trk+est", (SetField(NETWORK, INTERNET),), "internet", "known, translated"),
-        _state(gateway, "nat_out", "+trk+rel", (SetField(NETWORK, INTERNET),), "internet", "about a known connection"),
-        _state(gateway, "nat_in", "+trk+est", (SetField(NETWORK, gateway.network),), "arrival", "known, translated"),
-        _state(gateway, "nat_in", "+trk+rel", (SetField(NETWORK, gateway.network),), "arrival", "about a known one"),
+        *_known(gateway),
     ]
     flows += [_snat(gateway, rule) for rule in gateway.snat]
     flows += [_dnat(gateway, rule) for rule in gateway.dnat]
@@ -74,9 +71,14 @@ def _leave(gateway: NatGateway) -> tuple[Action, ...]:
     )
 
 
-def _state(gateway: NatGateway, table: str, state: str, actions: tuple[Action, ...], goto: str, note: str) -> Flow:
-    what = match({NAT_GATEWAY: NAT_ZONES + gateway.id}, ct_state=state, eth_type=_IPV4)
-    return Flow(table, 200, what, actions, goto, owner=gateway.owner, note=note)
+def _known(gateway: NatGateway) -> Iterator[Flow]:
+    """A connection stays new until it is answered, but its packets may be translated already."""
+    ways = (("nat_out", "+trk+snat", INTERNET, "internet"), ("nat_in", "+trk+dnat", gateway.network, "arrival"))
+    for table, translated, network, goto in ways:
+        for state in ("+trk+est", translated, "+trk+rel"):
+            what = match({NAT_GATEWAY: NAT_ZONES + gateway.id}, ct_state=state, eth_type=_IPV4)
+            enter = (SetField(NETWORK, network),)
+            yield Flow(table, 200, what, enter, goto, owner=gateway.owner, note="known and translated")
 
 
 def _snat(gateway: NatGateway, rule: SnatRule) -> Flow:

@@ -29,9 +29,7 @@ LOCAL_PRIORITY = 300
 
 
 def plan(view: FabricView) -> Iterator[Flow]:
-    yield _gateway()
-    internet = match({NETWORK: INTERNET}, eth_type=_IPV4)
-    yield Flow("routing", 400, internet, goto="internet", owner=OWNER, note="the internet has no route tables")
+    yield from _fixed()
     for subnet in view.state.subnets:
         yield _local(subnet)
     for table in view.state.route_tables:
@@ -41,15 +39,13 @@ def plan(view: FabricView) -> Iterator[Flow]:
 
 
 @lru_cache(1)
-def _gateway() -> Flow:
-    return Flow(
-        "hop",
-        100,
-        match(eth_type=_IPV4, eth_dst=GATEWAY_MAC),
-        (DecTtl(), SetField(ETH_SRC, GATEWAY_MAC)),
-        "routing",
-        owner=OWNER,
-        note="sent to the gateway",
+def _fixed() -> tuple[Flow, Flow]:
+    to_gateway = match(eth_type=_IPV4, eth_dst=GATEWAY_MAC)
+    onward = (DecTtl(), SetField(ETH_SRC, GATEWAY_MAC))
+    internet = match({NETWORK: INTERNET}, eth_type=_IPV4)
+    return (
+        Flow("hop", 100, to_gateway, onward, "routing", owner=OWNER, note="sent to the gateway"),
+        Flow("routing", 400, internet, goto="internet", owner=OWNER, note="the internet has no route tables"),
     )
 
 

@@ -34,7 +34,7 @@ from tests.unit.fabric.clouds import (
 )
 
 
-@pytest.fixture()
+@pytest.fixture
 def cloud() -> Cloud:
     return Cloud(state())
 
