@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
+
+from testbed.cli.options import Settings
+
+if TYPE_CHECKING:
+    from testbed.emulation.rundir import RunDir
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -39,27 +45,44 @@ def complete_hosts(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return [CompletionItem(name, help=kind) for name, kind in names if name.startswith(incomplete)]
 
 
-def complete_scenarios(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from testbed.cli.scenarios import scenario_names
+def complete_switches(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Hosts with a switch, and their bridges (``n1``, ``n1/br-int``)."""
+    from testbed.emulation.state import read_state
 
-    return [CompletionItem(name) for name in scenario_names() if name.startswith(incomplete)]
+    try:
+        states = [read_state(rundir) for rundir in _labs(ctx)]
+    except Exception:
+        return []
+    switches = [switch for state in states if state for switch in state.wiring.switches]
+    names = [switch.namespace for switch in switches]
+    names += [f"{switch.namespace}/{bridge.name}" for switch in switches for bridge in switch.bridges]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_scenarios(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from testbed.scenario.registry import find_scenarios
+
+    return [CompletionItem(name) for name in find_scenarios() if name.startswith(incomplete)]
 
 
 def _host_names(ctx: click.Context) -> list[tuple[str, str]]:
     from testbed.emulation.state import read_state
 
-    with ctx.scope(cleanup=False):
-        from testbed.cli.choosing import chosen_lab
-
-        state = read_state(chosen_lab())
-    return [(namespace.name, namespace.kind.value) for namespace in state.wiring.namespaces] if state else []
+    states = [read_state(rundir) for rundir in _labs(ctx)]
+    return [(item.name, item.kind.value) for state in states if state for item in state.wiring.namespaces]
 
 
 def _names(ctx: click.Context, kind: str) -> Iterator[str]:
-    from testbed.cli.choosing import chosen_lab
     from testbed.observe.status import View
     from testbed.observe.status_resources import find_resource
 
-    with ctx.scope(cleanup=False):
-        view = View(chosen_lab())
-    return (item.name for item in find_resource(kind).items(view))
+    resource = find_resource(kind)
+    return (item.name for rundir in _labs(ctx) for item in resource.items(View(rundir)))
+
+
+def _labs(ctx: click.Context) -> list[RunDir]:
+    """The lab that the line names so far, else all: which one is meant may come later on the line."""
+    from testbed.emulation.rundir import RunDir, list_labs
+
+    named = ctx.ensure_object(Settings).lab
+    return [RunDir.of(name) for name in list_labs() if named in (None, name)]

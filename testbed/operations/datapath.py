@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from testbed.emulation.doctor import has_kernel_datapath
 from testbed.emulation.errors import MachineLacksError
 from testbed.emulation.state import Datapath
 
@@ -22,7 +21,3 @@ def choose_datapath(wanted: str) -> Datapath:
             "the kernel has no openvswitch module here; --datapath userspace needs none, the Vagrant machine has it"
         )
     return Datapath.USERSPACE
-
-
-def has_kernel_datapath() -> bool:
-    return Path("/sys/module/openvswitch").is_dir()

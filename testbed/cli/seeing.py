@@ -1,0 +1,122 @@
+"""``lab flows`` and ``lab graph``: how packets go."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from testbed.cli.choosing import chosen_lab
+from testbed.cli.completing import complete_switches
+from testbed.cli.options import Format, lab_option, output_option
+from testbed.cli.output import is_document, show, show_document
+from testbed.observe.status import Bridge, View
+from testbed.operations.errors import BadRequestError
+
+
+@click.command()
+@click.argument("switch", nargs=-1, shell_complete=complete_switches)
+@click.option("-t", "--table", help="Only this table, by name or number.")
+@click.option("--for", "owner", help="Only flows for this object: pod/db-0, Node/n1, vm-1, ...")
+@click.option("--used", is_flag=True, help="Only flows that packets have hit.")
+@click.option("--groups", is_flag=True, help="The groups as well.")
+@output_option
+@lab_option
+def flows(
+    switch: tuple[str, ...], table: str | None, owner: str | None, used: bool, groups: bool, output: Format
+) -> None:
+    """Flow tables as the switches have them, with names for tables and the object and reason behind each flow.
+
+    SWITCH is fabric, a node, or NODE/BRIDGE; all if not given.
+
+    \b
+    Example:
+      lab flows n1/br-int
+      lab flows --for pod/db-0 --used
+      lab flows fabric -t ingress -o wide
+    """
+    from testbed.observe.flows import read_flows, read_groups
+    from testbed.report.flows import flows_document, render_flows
+
+    view = View(chosen_lab())
+    documents = []
+    for bridge in _find_bridges(view, switch):
+        found = [
+            flow
+            for flow in read_flows(view.rundir, bridge)
+            if (table is None or table in (flow.table_name, str(flow.table)))
+            and (owner is None or is_for(flow.owner, owner))
+            and (flow.packets or not used)
+        ]
+        if is_document(output):
+            documents.append(flows_document(bridge.namespace, bridge.name, found))
+            continue
+        if found or not (owner or used or table):
+            title = f"{bridge.namespace}/{bridge.name}: {len(found)} flows"
+            for text in render_flows(title, found, wide=output is Format.WIDE):
+                show(text)
+        if groups:
+            for line in read_groups(view.rundir, bridge):
+                click.echo(f"  {line}")
+    if is_document(output):
+        show_document(documents, output)
+
+
+@click.command()
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="File to write; .svg or .mmd decides."
+)
+@click.option("--format", "kind", type=click.Choice(["svg", "mermaid"]), help="If the file's name does not say it.")
+@lab_option
+def graph(output: str | None, kind: str | None) -> None:
+    """The running lab as a picture: VPCs, subnets, nodes with their pods, servers, internet hosts, and the links.
+
+    \b
+    Example:
+      lab graph -o lab.svg
+      lab graph --format mermaid
+    """
+    from testbed.observe.graph import plan_picture
+    from testbed.observe.graph_mermaid import render_mermaid
+    from testbed.observe.graph_svg import render_svg
+
+    rundir = chosen_lab()
+    kind = kind or ("svg" if (output or "").endswith(".svg") else "mermaid")
+    picture = plan_picture(rundir.lab, View(rundir).memory)
+    text = render_svg(picture) if kind == "svg" else render_mermaid(picture)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    Path(output).write_text(text, encoding="utf-8")
+    click.echo(f"{output}: lab {rundir.lab} as {kind}")
+
+
+def is_for(owner: str, wanted: str) -> bool:
+    """Whether a flow's owner (``Pod/default/db-0``) is what a user means by ``pod/db-0``, ``db-0`` or in full."""
+    have, want = owner.lower().split(" ")[0].split("/"), wanted.lower().split("/")
+    if len(want) == 1:
+        return have[-1] == want[0]
+    from testbed.operations.kinds import find_kind
+
+    if len(want) == 2 and want != have:
+        return have[0] == find_kind(want[0]).name.lower() and have[-1] == want[1]
+    return have == want
+
+
+def _find_bridges(view: View, words: tuple[str, ...]) -> list[Bridge]:
+    if not words:
+        return list(view.bridges)
+    found = []
+    for word in words:
+        bridges = [bridge for bridge in view.bridges if word in _names(bridge)]
+        if not bridges:
+            known = ", ".join(dict.fromkeys(bridge.namespace for bridge in view.bridges))
+            raise BadRequestError(f"there is no switch {word}; there are: {known}, and NODE/br-ex, NODE/br-int")
+        found += bridges
+    return found
+
+
+def _names(bridge: Bridge) -> tuple[str, ...]:
+    full = f"{bridge.namespace}/{bridge.name}"
+    return (bridge.namespace, full, full.replace("/", "."))

@@ -1,0 +1,86 @@
+"""The running lab as a picture: what is inside what, and what hangs on the cloud. Pure; rendering is elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testbed.operations.memory import Memory
+
+MOST_PODS = 24
+"""More pods of a node than this are drawn as a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A host: ``kind`` is ``node``, ``server``, ``internet`` or ``pod``; ``lines`` are under its name."""
+
+    kind: str
+    name: str
+    lines: tuple[str, ...]
+    inside: tuple[Box, ...] = ()
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetBox:
+    name: str
+    cidr: str
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VpcBox:
+    name: str
+    cidrs: str
+    subnets: tuple[SubnetBox, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """``caption``: ``lab demo, generation 3, tunnel, userspace datapath``."""
+
+    caption: str
+    internet: tuple[Box, ...]
+    vpcs: tuple[VpcBox, ...]
+
+
+def plan_picture(lab: str, memory: Memory) -> Picture:
+    models = ", ".join(f"cluster {cluster.name}: {cluster.model} model" for cluster in memory.lab.clusters)
+    parts = [f"lab {lab}", f"generation {memory.generation}", models, f"{memory.datapath} datapath"]
+    internet = tuple(Box("internet", host.name, (str(host.address),)) for host in memory.hosts if host.vpc is None)
+    vpcs = tuple(
+        VpcBox(vpc.name, ", ".join(map(str, vpc.cidrs)), _subnets(memory, vpc.name)) for vpc in memory.lab.vpcs
+    )
+    return Picture("; ".join(filter(None, parts)), internet, vpcs)
+
+
+def _subnets(memory: Memory, vpc: str) -> tuple[SubnetBox, ...]:
+    return tuple(
+        SubnetBox(subnet.name, str(subnet.cidr), (*_nodes(memory, subnet.name), *_servers(memory, subnet.name)))
+        for subnet in memory.lab.subnets
+        if subnet.vpc == vpc
+    )
+
+
+def _nodes(memory: Memory, subnet: str) -> tuple[Box, ...]:
+    boxes = []
+    for node in memory.nodes:
+        if node.subnet != subnet:
+            continue
+        pods = [
+            Box("pod", pod.name, (str(pod.address),))
+            for pod in memory.pods
+            if (pod.cluster, pod.node) == (node.cluster, node.name)
+        ]
+        blocks = (", ".join(map(str, node.blocks)),) if node.blocks else ()
+        more = max(0, len(pods) - MOST_PODS)
+        boxes.append(Box("node", node.name, (str(node.address), *blocks), tuple(pods[:MOST_PODS]), more))
+    return tuple(boxes)
+
+
+def _servers(memory: Memory, subnet: str) -> tuple[Box, ...]:
+    return tuple(
+        Box("server", host.name, (str(host.address), *(("control plane",) if host.cluster else ())))
+        for host in memory.hosts
+        if host.vpc is not None and host.subnet == subnet
+    )
