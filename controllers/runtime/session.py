@@ -83,7 +83,8 @@ class Session:
         self._retry_seconds = FIRST_RETRY
         self._retry_at = 0.0
         self._count_at = self._audit_at = clock() + COUNT_SECONDS
-        self._hidden: int | None = None
+        self._hidden = 0
+        self._doubted = False
         connection.send(m.quiet(self._next_xid()))
 
     def want(self, program: Program, generation: int) -> None:
@@ -120,9 +121,12 @@ class Session:
             return
         hidden = sum(active for table, active, _, _ in _TABLE.iter_unpack(body) if table < 254)
         hidden -= len(self.installed.flows)
-        if self._hidden is None:
-            self._hidden = hidden  # right after reading back: the switch's own rules, such as in-band ones
-        elif hidden != self._hidden:
+        if hidden == self._hidden:
+            self._doubted = False
+        elif self._doubted:
+            self._hidden = hidden  # read back and found right: the switch has rules of its own that it doesn't show
+        else:
+            self._doubted = True
             self._read()
 
     def barrier_arrived(self, xid: int) -> None:
@@ -163,9 +167,10 @@ class Session:
         if self._problems:
             self._refuse()
             return
-        self._hidden = None
-        self._send(plan_repair(self._found, self._wanted))
+        changes = plan_repair(self._found, self._wanted)
         self._found = Found()
+        self._doubted = self._doubted and not changes
+        self._send(changes)
 
     def _send(self, changes: Changes) -> None:
         assert self._wanted is not None

@@ -23,6 +23,8 @@ class ModelSwitch:
         self.refuse: Refuse = lambda message: None
         self.closed = False
         self.mods = 0
+        self.reads = 0
+        self.hidden = 0
         self._bundle: list[bytes] = []
         self._answers: list[Callable[[Session], None]] = []
 
@@ -91,13 +93,14 @@ class ModelSwitch:
     def _report(self, kind: int) -> None:
         match kind:
             case m.MULTIPART_FLOW:
+                self.reads += 1
                 body = b"".join(self._flow_entry(*item) for item in self.flows.items())
                 self._answers.append(lambda session: session.flows_arrived(body))
             case m.MULTIPART_GROUP_DESC:
                 groups = b"".join(struct.pack("!H", 2 + len(each)) + each for each in self.groups.values())
                 self._answers.append(lambda session: session.groups_arrived(groups))
             case m.MULTIPART_TABLE:
-                counts = struct.pack("!B3xIQQ", 0, len(self.flows), 0, 0)
+                counts = struct.pack("!B3xIQQ", 0, len(self.flows) + self.hidden, 0, 0)
                 self._answers.append(lambda session: session.counts_arrived(counts))
 
     @staticmethod

@@ -260,3 +260,19 @@ def test_a_reply_that_is_cut_short_never_passes(cut: int) -> None:
     second.flows_arrived(body[:cut])
     switch.deliver(second)
     assert second.phase is Phase.REFUSED
+
+
+def test_rules_that_a_switch_keeps_for_itself_are_read_once_and_then_known() -> None:
+    switch, session, clock = start()
+    session.want(FIRST, 1)
+    switch.deliver(session)
+    switch.hidden = 3
+    reads = []
+    for _ in range(5):
+        before = switch.reads
+        later(switch, session, clock, COUNT_SECONDS)
+        reads.append(switch.reads - before)
+    assert reads == [1, 0, 0, 0, 0]
+    switch.flows.popitem()
+    later(switch, session, clock, COUNT_SECONDS)
+    assert_carries(switch, FIRST)
