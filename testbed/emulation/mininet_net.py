@@ -12,6 +12,7 @@ the machine changes.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -45,7 +46,8 @@ def run_cli(rundir: RunDir, script: str | None = None) -> None:
     setLogLevel("info")
     net = attach(rundir)
     try:
-        LabCLI(net, script=script)
+        # Mininet's default is the standard input of the moment when it was imported.
+        LabCLI(net, script=script, stdin=sys.stdin)
     finally:
         net.stop()
 

@@ -33,6 +33,7 @@ class _LazyShell(Node):
         self.rundir = rundir
         self.namespace = namespace
         self._pid: int | None = None
+        self._without_shell = False
         super().__init__(name, inNamespace=True, **params)
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802 - Mininet's name
@@ -51,7 +52,8 @@ class _LazyShell(Node):
     @property
     def pid(self) -> int | None:
         """The shell's process, which is started for it: ``mnexec -a PID`` enters the node."""
-        self._ensure_shell()
+        if not self._without_shell:
+            self._ensure_shell()
         return self._pid
 
     @pid.setter
@@ -72,7 +74,11 @@ class _LazyShell(Node):
     def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
         """A program in the node, without its shell: ``_popen`` enters the namespace itself."""
         kwargs.setdefault("mncmd", ["mnexec", "-d"])
-        popen: subprocess.Popen[bytes] = super().popen(*args, **kwargs)
+        self._without_shell = True  # Mininet asks for the pid, for an mncmd that is not used
+        try:
+            popen: subprocess.Popen[bytes] = super().popen(*args, **kwargs)
+        finally:
+            self._without_shell = False
         return popen
 
     def sendCmd(self, *args: Any, **kwargs: Any) -> None:  # noqa: N802

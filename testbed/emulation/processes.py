@@ -118,7 +118,7 @@ def private_mounts(rundir: RunDir, namespace: str) -> None:
 def python_program(rundir: RunDir, role: str, module: str, *arguments: str, log: str) -> Program:
     """A module of this project as a program of the lab, with the interpreter that runs us."""
     environment = (("PYTHONPATH", str(_PROJECT)), ("PYTHONUNBUFFERED", "1"))
-    return Program(role, (sys.executable, "-m", module, *arguments), environment, log)
+    return Program(role, (sys.executable, "-P", "-m", module, *arguments), environment, log)
 
 
 def start_controller(rundir: RunDir, name: str) -> int:

@@ -23,6 +23,7 @@ _IFLA_ADDRESS, IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_IFALIAS = 1, 3, 4, 
 _IFLA_GROUP, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 27, 28, 29
 _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 31, 32
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
+_IFLA_VXLAN_ID, _IFLA_VXLAN_PORT = 1, 15
 _RTEXT_FILTER_SKIP_STATS = 8
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
@@ -87,6 +88,14 @@ def make_veth(here: VethEnd, there: VethEnd, there_fd: int, mtu: int, about: str
     info = _text(_IFLA_INFO_KIND, "veth") + attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
     body = _ifinfomsg() + _device(here, mtu) + attribute(_IFLA_LINKINFO, info)
     return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, about)
+
+
+def device_of_kind(interface: str, kind: str) -> bytes:
+    """The body of a message that makes a device of ``kind`` with everything at its default."""
+    info = _text(_IFLA_INFO_KIND, kind)
+    if kind == "vxlan":
+        info += attribute(_IFLA_INFO_DATA, _number(_IFLA_VXLAN_ID, 1) + attribute(_IFLA_VXLAN_PORT, b"\x12\xb5"))
+    return _ifinfomsg() + _text(IFLA_IFNAME, interface) + attribute(_IFLA_LINKINFO, info)
 
 
 def set_up(interface: str, alias: str, about: str) -> Request:

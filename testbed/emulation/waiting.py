@@ -30,4 +30,4 @@ def until(condition: Callable[[], T], limit: float, what: str, pause: float = 0.
         if time.monotonic() >= end:
             raise WaitedInVainError(f"waited {limit:g} s in vain for {what}")
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.05)
+        pause = max(pause, min(pause * 1.5, 0.05))
