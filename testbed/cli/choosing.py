@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.cli.options import settings
-from testbed.emulation.errors import NoSuchLabError
+from testbed.emulation.errors import EmulationError, NoSuchLabError
 from testbed.emulation.rundir import RunDir, list_labs, run_root
+from testbed.operations.errors import BadRequestError
 
 DEMO = Path(__file__).resolve().parents[2] / "topologies" / "demo.yaml"
 """What ``lab up`` without a file makes."""
+
+
+def demo_path() -> str:
+    """As the user would type it from where he is."""
+    here = Path.cwd()
+    return str(DEMO.relative_to(here) if DEMO.is_relative_to(here) else DEMO)
 
 
 def chosen_lab() -> RunDir:
@@ -21,7 +28,7 @@ def chosen_lab() -> RunDir:
     """
     wanted, running = settings().lab, readable_labs()
     if wanted is not None:
-        rundir = RunDir.of(wanted)
+        rundir = named_lab(wanted)
         if not rundir.exists:
             known = f"running: {', '.join(running)}" if running else "none is running"
             raise NoSuchLabError(f"there is no lab {wanted}; {known}")
@@ -35,7 +42,15 @@ def chosen_lab() -> RunDir:
 
 def lab_for(paths: Sequence[str]) -> RunDir:
     """The lab that ``up`` makes of ``paths``: named by ``--lab``, else after the first file."""
-    return RunDir.of(settings().lab or _stem(paths[0]))
+    return named_lab(settings().lab or _stem(paths[0]))
+
+
+def named_lab(name: str) -> RunDir:
+    """Raises ``BadRequestError`` for a name that a lab can't have."""
+    try:
+        return RunDir.of(name)
+    except EmulationError as error:
+        raise BadRequestError(str(error)) from error
 
 
 def readable_labs() -> tuple[str, ...]:

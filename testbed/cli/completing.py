@@ -75,9 +75,11 @@ def _host_names(ctx: click.Context) -> list[tuple[str, str]]:
 def _names(ctx: click.Context, kind: str) -> Iterator[str]:
     from testbed.observe.status import View
     from testbed.observe.status_resources import find_resource
+    from testbed.operations.memory import memory_path
 
     resource = find_resource(kind)
-    return (item.name for rundir in _labs(ctx) for item in resource.items(View(rundir)))
+    views = [View(rundir) for rundir in _labs(ctx) if memory_path(rundir).exists()]
+    return (item.name for view in views for item in resource.items(view))
 
 
 def _labs(ctx: click.Context) -> list[RunDir]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from testbed.cli.choosing import DEMO, chosen_lab, lab_for, readable_labs
+from testbed.cli.choosing import chosen_lab, demo_path, lab_for, readable_labs
 from testbed.cli.options import Format, lab_option, output_option, settings
 from testbed.cli.output import is_document, show, show_document, warn
 from testbed.cli.progress import progress
@@ -39,7 +39,7 @@ def up(files: tuple[str, ...], datapath: str, dry_run: bool, output: Format) -> 
       lab up cloud.yaml workloads.yaml --lab shop
       lab up topologies/demo.yaml --dry-run
     """
-    paths = files or (str(DEMO),)
+    paths = files or (demo_path(),)
     rundir = lab_for(paths)
     with progress(f"up {rundir.lab}") as note:
         outcome = verbs.up(paths, rundir, datapath, dry_run=dry_run, note=note)
@@ -61,7 +61,7 @@ def plan(files: tuple[str, ...], datapath: str, output: Format) -> None:
       lab plan topologies/demo.yaml
       lab plan topologies/demo.yaml -o wide
     """
-    paths = files or (str(DEMO),)
+    paths = files or (demo_path(),)
     show_outcome(verbs.up(paths, lab_for(paths), datapath, dry_run=True), output, dry_run=True)
 
 
@@ -77,7 +77,7 @@ def validate(files: tuple[str, ...], strict: bool) -> None:
     """
     from testbed.operations.checking import check_files
 
-    checked = check_files(files or (str(DEMO),))
+    checked = check_files(files or (demo_path(),))
     warn(map(str, checked.warnings))
     if strict and checked.warnings:
         click.echo(f"lab: {len(checked.warnings)} warnings, and --strict was asked for", err=True)
@@ -151,6 +151,3 @@ def _sentence(outcome: Outcome) -> str:
 def _example_host(outcome: Outcome) -> str:
     names = [pod.name for pod in outcome.plan.pods if pod.node] or [host.name for host in outcome.plan.hosts]
     return names[-1] if names else "fabric"
-
-
-__all__ = ["chosen_lab", "down", "plan", "up", "validate"]

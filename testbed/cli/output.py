@@ -14,7 +14,14 @@ from testbed.report.text import make_console, render_json, render_yaml
 
 
 def show(renderable: RenderableType) -> None:
-    make_console().print(renderable)
+    """On a terminal with colours and in its width; else as lines without trailing blanks."""
+    console = make_console()
+    if console.is_terminal:
+        console.print(renderable)
+        return
+    with console.capture() as captured:
+        console.print(renderable)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def show_document(document: Any, output: Format) -> None:

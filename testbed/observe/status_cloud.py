@@ -9,7 +9,7 @@ from testbed.model.codec import to_plain
 from testbed.model.desired import FabricRoute, NextHop, SecurityRule
 from testbed.model.planning.resolved import PlannedHost
 from testbed.observe.status import View
-from testbed.observe.status_items import NONE, Item, age, columns, document, listed, resource
+from testbed.observe.status_items import NONE, Item, age, columns, container_document, document, listed, resource
 
 
 def vpcs(view: View) -> Iterator[Item]:
@@ -139,7 +139,7 @@ def _host(view: View, kind: str, host: PlannedHost) -> Item:
     }
     if kind == "Server":
         detail |= {"vpc": host.vpc, "subnet": host.subnet, "securityGroups": groups}
-    spec = {"containers": [to_plain(container) for container in host.containers]}
+    spec = {"containers": [container_document(container) for container in host.containers]}
     return Item(
         host.name, cells, document(kind, host.name, host.source, spec=spec, status=detail), host.owner, "", host.source
     )

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from testbed.model.kubernetes import Container
 from testbed.model.source import Source
 from testbed.observe.status import View
-from testbed.operations.kinds import Kind, find_kind
+from testbed.operations.kinds import CLOUD, Kind, find_kind
 
 NONE = "<none>"
 """What Kubernetes' own tool shows for nothing."""
@@ -77,7 +78,30 @@ def document(
         metadata["labels"] = dict(labels)
     if source is not None:
         metadata["annotations"] = {"cnlab.dev/source": str(source)}
-    return {"kind": kind, "metadata": metadata, **parts}
+    return {"apiVersion": _api_version(kind), "kind": kind, "metadata": metadata, **parts}
+
+
+def _api_version(kind: str) -> str:
+    """Objects that no document is about are the lab's own."""
+    known = find_kind(kind)
+    if known.group or known.name in ("Node", "Pod", "Service", "Namespace"):
+        return f"{known.group}/v1".lstrip("/")
+    return f"{CLOUD}/v1"
+
+
+def container_document(container: Container) -> dict[str, Any]:
+    """As a manifest writes it."""
+    document: dict[str, Any] = {"name": container.name, "image": container.image}
+    if container.command:
+        document["command"] = list(container.command)
+    if container.args:
+        document["args"] = list(container.args)
+    if container.ports:
+        document["ports"] = [
+            {"containerPort": port.port, "protocol": port.protocol, **({"name": port.name} if port.name else {})}
+            for port in container.ports
+        ]
+    return document
 
 
 def listed(values: Any) -> str:

@@ -10,7 +10,7 @@ from testbed.model.kubernetes import Deployment, Service, StatefulSet
 from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
 from testbed.model.workloads import WorkloadStatus
 from testbed.observe.status import View
-from testbed.observe.status_items import NONE, Item, age, columns, document, listed, resource
+from testbed.observe.status_items import NONE, Item, age, columns, container_document, document, listed, resource
 
 
 def nodes(view: View) -> Iterator[Item]:
@@ -139,7 +139,7 @@ def _pod(pod: PlannedPod, status: WorkloadStatus | None, started: float) -> Item
     spec = {
         "nodeName": pod.node,
         "hostNetwork": pod.host_network,
-        "containers": [to_plain(container) for container in containers],
+        "containers": [container_document(container) for container in containers],
     }
     text = document("Pod", pod.name, pod.source, pod.namespace, pod.template.labels, spec=spec, status=detail)
     return Item(pod.name, cells, text, pod.owner, pod.namespace, pod.source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from testbed.emulation import interrupts
@@ -19,10 +20,14 @@ from testbed.model.planning.plan import Plan, plan_lab
 from testbed.model.wiring import Wiring
 from testbed.operations.documents import in_force, read_documents, write_documents, write_plan
 from testbed.operations.edits import Edit
+from testbed.operations.errors import NotAppliedError
 from testbed.operations.loading import Loaded, load_sources
 from testbed.operations.memory import Memory, read_memory, write_memory
 from testbed.operations.programs import Gate, start_programs
 from testbed.operations.waiting import wait_in_force
+
+GO_BACK_LIMIT = 10.0
+"""Seconds to wait for the old generation to be in force again."""
 
 Note = Callable[[str], None]
 """Called with what is being done now (``links``)."""
@@ -122,9 +127,10 @@ def _go_back(
     write_documents(session.rundir, documents, generation)
     found = read_found(session.rundir)
     session.apply(plan_changes(wiring, found.wiring, found.doubtful))
-    wait_in_force(session.rundir, generation, gate)
     write_memory(session.rundir, replace(memory, generation=generation, last_generation=generation))
     session.settle(generation, tuple(source.name for source in memory.sources))
+    with suppress(NotAppliedError):  # what failed is being reported; whoever is late takes it over when it can
+        wait_in_force(session.rundir, generation, gate, GO_BACK_LIMIT)
 
 
 def _remember(memory: Memory | None, desired: Edit, plan: Plan, seconds: float) -> Memory:

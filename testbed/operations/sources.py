@@ -63,7 +63,7 @@ class NotInSourcesError(LookupError):
 def read_segments(text: str) -> tuple[Segment, ...]:
     """The documents of ``text`` in order. A ``---`` belongs to the document that it begins."""
     starts = [match.start() for match in _MARKER.finditer(text)]
-    if not starts or text[: starts[0]].strip():
+    if not starts or starts[0] > 0:
         starts.insert(0, 0)
     ends = [*starts[1:], len(text)]
     return tuple(Segment(a, b, _ref_of(text[a:b])) for a, b in zip(starts, ends, strict=True))

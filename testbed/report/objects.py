@@ -90,4 +90,6 @@ def _title(key: str) -> str:
             words += " "
         words += char
     first, *rest = words.split(" ")
+    if first == "mac":
+        return "MAC"
     return " ".join([first[:1].upper() + first[1:], *(w if w.isupper() else w.lower() for w in rest)])

@@ -68,13 +68,13 @@ def render_junit(reports: Sequence[Report]) -> str:
 def _checks_table(checks: Sequence[Check]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("CHECK", overflow="fold", ratio=None, min_width=20)
-    with_model = any(check.model for check in checks)
+    table.add_column("CHECK", overflow="fold", min_width=20)
+    with_model = len({check.model for check in checks}) > 1  # a report's name says it where there is but one
     if with_model:
-        table.add_column("MODEL", no_wrap=True)
+        table.add_column("MODEL", no_wrap=True, min_width=6)
     table.add_column("EXPECTED", overflow="fold", min_width=10)
     table.add_column("SEEN", overflow="fold", min_width=10)
-    table.add_column("VERDICT", no_wrap=True)
+    table.add_column("VERDICT", no_wrap=True, min_width=7)
     for check in checks:
         model = [Text(check.model, style="dim")] if with_model else []
         seen = Text(check.seen, style="" if check.ok else "red")
@@ -90,7 +90,12 @@ def _verdict(check: Check) -> Text:
 
 def _evidence(check: Check) -> RenderableType:
     title = Text(f"{_number(check)} {check.title}".strip(), style="bold" if check.ok else "bold red")
-    return Group(title, *(Text(f"    {line}", style="dim") for line in check.evidence))
+    return Group(title, *(Text(f"    {_visible(line)}", style="dim") for line in check.evidence))
+
+
+def _visible(text: str) -> str:
+    """Control characters, which a packet may well hold, as ``\\x00``: they are for reading, not for the terminal."""
+    return "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in text)
 
 
 def _summary(report: Report) -> Text:
