@@ -20,6 +20,7 @@ from ipaddress import IPv4Address
 
 from testbed.emulation import firewall, fragments, interrupts, links, netns
 from testbed.emulation.changes import Changes
+from testbed.emulation.errors import EmulationError
 from testbed.emulation.journal import Journal, read_steps, replay
 from testbed.emulation.lock import locked
 from testbed.emulation.ovs import OpenVSwitches
@@ -31,6 +32,9 @@ from testbed.emulation.teardown import tear_down_locked
 from testbed.model.wiring import Namespace, Switch, Wiring
 
 Progress = Callable[[str], None]
+
+LOCK_SECONDS = 1.5
+"""How long a command waits for the lab: longer than the manager ever holds it, shorter than anybody's patience."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +68,19 @@ def open_session(
     Raises ``LabBusyError`` when another command has the lab.
     """
     rundir.make()
-    with locked(rundir), interrupts.deferred():
+    with locked(rundir, LOCK_SECONDS), interrupts.deferred():
         found = read_found(rundir)
         session = Session(rundir, found, datapath, userspace_tso, progress)
         try:
             yield session
             interrupts.check()
-        except BaseException:
+        except BaseException as error:
             if not session.settled:
                 with interrupts.ignored():
                     tear_down_locked(rundir)
+            if isinstance(error, OSError):  # a full disk, a limit on open files: the user's to mend
+                where = f" ({error.filename})" if error.filename else ""
+                raise EmulationError(f"{error.strerror}{where}") from error
             raise
 
 

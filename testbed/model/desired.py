@@ -346,6 +346,25 @@ GATEWAY_MAC = "fa:16:3e:00:00:01"
 POD_GATEWAY_MAC = "0a:58:a9:fe:01:01"
 """MAC that pods of ``tunnel`` and ``vpc`` see for everybody else: br-int answers their ARP with it."""
 
+REFUSE_MAC = "0a:58:a9:fe:01:02"
+"""Source MAC of packets that br-int gives to the node's kernel to refuse (a Service without endpoints)."""
+
+VIRTUAL_RANGE = IPv4Network("169.254.64.0/29")
+"""Addresses that exist between a node's kernel and br-int only; the kernel routes them to br-int."""
+
+HAIRPIN_ADDRESS = VIRTUAL_RANGE[1]
+"""How a pod sees itself when a Service sends it to itself."""
+
+NODE_STAND_IN = VIRTUAL_RANGE[2]
+"""How the node's stack sees a peer of a Service that would otherwise have the node's own address."""
+
+NODE_PORT_ADDRESS = VIRTUAL_RANGE[3]
+"""Where the kernel sends the node's own connections to its NodePorts, which would else stay on its loopback."""
+
+NODE_PORTS = (30000, 32767)
+SERVICE_SOURCE_PORTS = (61440, 65535)
+"""Source ports of Service connections that take the node's address: above the kernel's own (32768-60999)."""
+
 UPLINK_PORT = 1  # br-ex: eth0, the node's primary ENI
 CARRIER_PORT = 2  # br-ex: eth1, the carrier ENI of the sub-ENIs
 PATCH_INT_PORT = 10  # br-ex: patch to br-int

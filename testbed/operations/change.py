@@ -23,6 +23,7 @@ from testbed.operations.edits import Edit
 from testbed.operations.errors import NotAppliedError
 from testbed.operations.loading import Loaded, load_sources
 from testbed.operations.memory import Memory, read_memory, write_memory
+from testbed.operations.observing import read_observed
 from testbed.operations.programs import Gate, start_programs
 from testbed.operations.waiting import wait_in_force
 
@@ -97,10 +98,11 @@ def plan_next(rundir: RunDir, memory: Memory | None, desired: Edit, loaded: Load
     now = time.time()
     if memory is None:
         return plan_lab(loaded.lab, desired.ledger, 1, datapath.value, now)
-    plan = plan_lab(loaded.lab, desired.ledger, memory.generation, memory.datapath, now)
+    seen = read_observed(rundir)
+    plan = plan_lab(loaded.lab, desired.ledger, memory.generation, memory.datapath, now, seen)
     if in_force(rundir, plan):
         return plan
-    return plan_lab(loaded.lab, desired.ledger, memory.last_generation + 1, memory.datapath, now)
+    return plan_lab(loaded.lab, desired.ledger, memory.last_generation + 1, memory.datapath, now, seen)
 
 
 def _realise(session: Session, gate: Gate, memory: Memory | None, plan: Plan, changes: Changes) -> None:
@@ -149,6 +151,7 @@ def _remember(memory: Memory | None, desired: Edit, plan: Plan, seconds: float) 
         started=memory.started if memory else now - seconds,
         changed=now,
         seconds=seconds,
+        ready=tuple(sorted(plan.observed.ready)),
     )
 
 

@@ -65,6 +65,7 @@ class Manager:
             LOG.error("the lab can't be planned again: %s", error)
             return
         if in_force(self._rundir, plan):
+            write_memory(self._rundir, replace(memory, ready=tuple(sorted(seen.ready))))
             return
         write_plan(self._rundir, plan)
         changed = replace(
@@ -77,6 +78,7 @@ class Manager:
             eips=plan.eips,
             ledger=plan.ledger,
             changed=now,
+            ready=tuple(sorted(seen.ready)),
         )
         write_memory(self._rundir, changed)
         LOG.info("generation %d: %d pods ready, %d members dead", generation, len(seen.ready), len(seen.dead_members))

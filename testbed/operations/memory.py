@@ -24,7 +24,8 @@ class Memory:
     """``last_generation`` may be newer than ``generation``: numbers of changes that failed are not used again.
 
     ``started`` is when the first ``up`` began, ``changed`` when this generation was in force, in seconds since the
-    epoch; ``seconds`` is how long the last change took.
+    epoch; ``seconds`` is how long the last change took. ``ready`` are the uids of the pods that were ready when this
+    generation was planned.
     """
 
     generation: int
@@ -40,6 +41,7 @@ class Memory:
     started: float
     changed: float
     seconds: float
+    ready: tuple[str, ...] = ()
 
 
 def memory_path(rundir: RunDir) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from testbed.emulation.rundir import RunDir, write_atomically
 from testbed.model.planning.observed import Observed
@@ -24,17 +25,17 @@ def write_dead_members(rundir: RunDir, dead: frozenset[str]) -> None:
 
 
 def _ready(path: Path) -> frozenset[str]:
-    document = _read(path)
-    return frozenset(item["uid"] for item in document.get("workloads", ()) if item.get("ready"))
+    return frozenset(str(item["uid"]) for item in _list(path, "workloads") if item.get("ready"))
 
 
 def _dead(path: Path) -> frozenset[str]:
-    return frozenset(_read(path).get("dead", ()))
+    return frozenset(map(str, _list(path, "dead")))
 
 
-def _read(path: Path) -> dict[str, list[dict[str, str]]]:
+def _list(path: Path, key: str) -> list[Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+        return []
+    found = document.get(key) if isinstance(document, dict) else None
+    return found if isinstance(found, list) else []

@@ -1,4 +1,4 @@
-"""The lab's own programs: the two controllers and the kubelet."""
+"""The lab's own programs: the two controllers, the kubelet and the manager."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from testbed.operations.documents import CLUSTER, FABRIC, KUBELET
 CONTROLLERS = (FABRIC, CLUSTER)
 KUBELET_MODULE = "testbed.workloads.kubelet"
 KUBELET_ROLE = "kubelet"
+MANAGER = "manager"
+MANAGER_MODULE = "testbed.operations.manager"
 
-LOGS: Mapping[str, str] = {FABRIC: "controller-fabric", CLUSTER: "controller-cluster", KUBELET: "kubelet"}
+LOGS: Mapping[str, str] = {
+    FABRIC: "controller-fabric",
+    CLUSTER: "controller-cluster",
+    KUBELET: "kubelet",
+    MANAGER: "manager",
+}
 """Where each writes what it has to say: the file's name in ``logs/`` without its ending."""
 
 _TALKS_TO_CONTROLLERS = frozenset(("configure Open vSwitch", "change Open vSwitch"))
@@ -23,14 +30,22 @@ def start_programs(rundir: RunDir) -> dict[str, int]:
     """Start those that do not run; their pids. They load while the wiring is made."""
     programs = {name: start_controller(rundir, name) for name in CONTROLLERS}
     programs[KUBELET] = start_kubelet(rundir)
+    programs[MANAGER] = start_manager(rundir)
     return programs
 
 
 def start_kubelet(rundir: RunDir) -> int:
-    if running := find_role(rundir, KUBELET_ROLE):
+    return _start(rundir, KUBELET_ROLE, KUBELET_MODULE, LOGS[KUBELET])
+
+
+def start_manager(rundir: RunDir) -> int:
+    return _start(rundir, MANAGER, MANAGER_MODULE, LOGS[MANAGER])
+
+
+def _start(rundir: RunDir, role: str, module: str, log: str) -> int:
+    if running := find_role(rundir, role):
         return running[0]
-    arguments = ("--run-dir", str(rundir.path))
-    return launch(rundir, python_program(rundir, KUBELET_ROLE, KUBELET_MODULE, *arguments, log=LOGS[KUBELET]))
+    return launch(rundir, python_program(rundir, role, module, "--run-dir", str(rundir.path), log=log))
 
 
 @dataclass(slots=True)

@@ -49,6 +49,7 @@ def run_scenario(wanted: Scenario, model: str, options: Options = Options()) -> 
     outcome = _up(wanted, model, rundir, options)
     checks = Checks(model, options.shown)
     try:
+        options.note("wait until everything is ready")
         _play(wanted, RunningLab(rundir, model), checks)
     finally:
         if not options.keep:
@@ -71,6 +72,7 @@ def _up(wanted: Scenario, model: str, rundir: RunDir, options: Options) -> Outco
 
 def _play(wanted: Scenario, lab: RunningLab, checks: Checks) -> None:
     try:
+        lab.wait_ready()
         wanted.body(lab, checks)
     except (EmulationError, LookupError, OSError, ValueError) as error:
         checks.error("the scenario could not go on", f"{type(error).__name__}: {error}")

@@ -13,12 +13,17 @@ from typing import TypeVar
 
 from testbed.emulation.processes import run_in
 from testbed.emulation.rundir import RunDir
+from testbed.model.planning.faults import PlanError
 from testbed.model.planning.plan import Plan
 from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
 from testbed.observe import captures, probes
+from testbed.observe.connections import Connection, connected
 from testbed.observe.probes import DEFAULT_TIMEOUT, Seen
-from testbed.operations import verbs
+from testbed.operations import edits, verbs
 from testbed.operations.memory import Memory, read_memory
+from testbed.operations.readiness import until_ready
+from testbed.operations.sources import read_segments
+from testbed.spec import SpecError
 
 T = TypeVar("T")
 
@@ -53,6 +58,12 @@ class Host:
 
     def ping(self, address: IPv4Address | str, timeout: float = DEFAULT_TIMEOUT, size: int = 56) -> Seen:
         return probes.ping(self.namespace, IPv4Address(address), timeout, size)
+
+    @contextmanager
+    def connection(self, address: IPv4Address | str, port: int) -> Iterator[Connection]:
+        """A connection from here that stays open. Raises ``OSError`` when it can't be made."""
+        with connected(self.namespace, IPv4Address(address), port) as connection:
+            yield connection
 
     def __str__(self) -> str:
         return self.name
@@ -127,6 +138,38 @@ class RunningLab:
         self._memory = self._read()
         return outcome.plan
 
+    def refusal(self, text: str) -> str:
+        """Apply documents that should be refused: the reasons, or "" when they were accepted."""
+        try:
+            self.apply(text)
+        except (SpecError, PlanError) as error:
+            return str(error)
+        return ""
+
+    def set_cluster(self, line: str) -> Plan:
+        """Apply the lab's Cluster document with one line of its ``spec`` set (``fixPoolMask: 26``)."""
+        for source in self._memory.sources:
+            for segment in read_segments(source.text):
+                if segment.ref is not None and segment.ref.kind == "Cluster":
+                    return self.apply(_with_line(source.text[segment.start : segment.end], line))
+        raise LookupError("the lab has no Cluster document")
+
+    def scale(self, kind: str, name: str, replicas: int, namespace: str = "default") -> None:
+        """As ``lab scale`` does."""
+        (target,) = edits.read_targets((f"{kind}/{name}",), namespace)
+        verbs.scale(target, replicas, self.rundir)
+        self.again()
+
+    def delete(self, *objects: str, namespace: str = "default") -> None:
+        """Delete objects (``pod/web-0``) as ``lab delete`` does."""
+        verbs.delete(edits.read_targets(objects, namespace), self.rundir)
+        self.again()
+
+    def wait_ready(self, limit: float = 30.0) -> None:
+        """Return when everything that runs in the lab is ready. Raises ``EmulationError`` naming what is not."""
+        until_ready(self.rundir, limit)
+        self.again()
+
     def run(self, host: Host, *argv: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
         """Run a program in ``host``'s namespace and return its result."""
         return run_in(self.rundir, host.host, argv, timeout)
@@ -158,6 +201,14 @@ class RunningLab:
 
     def _host(self, host: PlannedHost) -> Host:
         return Host(host.name, host.owner, host.address, self.rundir.namespace(host.name), host.name)
+
+
+def _with_line(document: str, line: str) -> str:
+    """The Cluster document with ``key: value`` in its spec, replaced where the key is there already."""
+    key = line.partition(":")[0]
+    kept = [text for text in document.splitlines() if not text.startswith(f"  {key}:")]
+    at = kept.index("spec:") + 1
+    return "\n".join([*kept[:at], f"  {line}", *kept[at:]]) + "\n"
 
 
 def _only(items: Sequence[T], chosen: Callable[[T], bool], name: str, make: Callable[[T], Host]) -> Host:

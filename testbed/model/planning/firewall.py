@@ -1,15 +1,15 @@
-"""The nftables ruleset of a node: what a real node's kernel does to pods' packets on their way out."""
+"""The nftables ruleset of a node: what its kernel does to pods' packets on their way out, and for Services."""
 
 from __future__ import annotations
 
 from testbed.model.cloud import Cluster
-from testbed.model.desired import NetworkModel
+from testbed.model.desired import NODE_PORT_ADDRESS, NODE_PORTS, REFUSE_MAC, NetworkModel
 from testbed.model.planning.resolved import PlannedNode
 
 
 def render_node_ruleset(cluster: Cluster, node: PlannedNode) -> str:
     """``nft -f`` text of the table ``ip cnlab`` for ``node``; loading it again replaces the table whole."""
-    chains = [*_BRIDGES_ONLY, *_masquerade(cluster, node)]
+    chains = [*_BRIDGES_ONLY, *_node_ports(node), *_masquerade(cluster, node)]
     body = "\n".join(chains)
     return f"table ip cnlab\ndelete table ip cnlab\ntable ip cnlab {{\n{body}\n}}\n{_ARP}"
 
@@ -20,6 +20,9 @@ _BRIDGES_ONLY = (
     "  chain bridges_only {",
     "    type filter hook prerouting priority raw; policy accept;",
     '    iifname != { "br-ex", "br-int", "lo" } counter drop',
+    # A Service without endpoints: a switch can't make a TCP reset or an ICMP error, so br-int asks for one.
+    f'    iifname "br-int" ether saddr {REFUSE_MAC} meta l4proto tcp counter reject with tcp reset',
+    f'    iifname "br-int" ether saddr {REFUSE_MAC} counter reject with icmp port-unreachable',
     "  }",
 )
 
@@ -32,6 +35,17 @@ table arp cnlab {
   }
 }
 """
+
+
+def _node_ports(node: PlannedNode) -> list[str]:
+    """The node's own connections to its NodePorts would stay on its loopback: they go to br-int instead."""
+    first, last = NODE_PORTS
+    return [
+        "  chain output {",
+        "    type nat hook output priority -100; policy accept;",
+        f"    ip daddr {node.address} meta l4proto {{ tcp, udp }} th dport {first}-{last} dnat to {NODE_PORT_ADDRESS}",
+        "  }",
+    ]
 
 
 def _masquerade(cluster: Cluster, node: PlannedNode) -> list[str]:

@@ -56,6 +56,7 @@ class Plan:
     workloads: WorkloadsState
     wiring: Wiring
     ledger: Ledger
+    observed: Observed
 
     @property
     def pending(self) -> tuple[PlannedPod, ...]:
@@ -113,6 +114,7 @@ def plan_lab(
         workloads=plan_workloads(lab, placed.pods, hosts, generation),
         wiring=plan_wiring(lab, placed.nodes, placed.pods, hosts, datapath),
         ledger=_ledger(allocator, placed, requests, ledger),
+        observed=observed,
     )
 
 

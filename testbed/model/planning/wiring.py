@@ -13,6 +13,7 @@ from testbed.model.desired import (
     PATCH_INT_PORT,
     TUNNEL_PORT,
     UPLINK_PORT,
+    VIRTUAL_RANGE,
     NetworkModel,
 )
 from testbed.model.lab import Lab
@@ -56,6 +57,9 @@ _NODE_SYSCTLS = (
     # Replies of pods come in on br-int for connections that went out on br-ex, and the other way round.
     ("net.ipv4.conf.all.rp_filter", "0"),
     ("net.ipv4.conf.default.rp_filter", "0"),
+    # What enters and leaves by one bridge does so on purpose.
+    ("net.ipv4.conf.all.send_redirects", "0"),
+    ("net.ipv4.conf.default.send_redirects", "0"),
 )
 
 
@@ -219,7 +223,8 @@ class _Scene:
     def _node_routes(self, node: PlannedNode) -> Iterator[Route]:
         cluster = self._clusters[node.cluster]
         yield Route(node.name, DEFAULT, "br-ex", node.owner, gateway=self._subnets[node.subnet].gateway)
-        yield Route(node.name, cluster.service_cidr, "br-int", node.owner, source=node.address)
+        for served in (cluster.service_cidr, VIRTUAL_RANGE):
+            yield Route(node.name, served, "br-int", node.owner, source=node.address)
         if cluster.model is NetworkModel.TUNNEL and cluster.container_cidr:
             yield Route(node.name, cluster.container_cidr, "br-int", node.owner, source=node.address)
         elif cluster.model is NetworkModel.VPC:

@@ -1,0 +1,238 @@
+"""Private addresses: servers of the VPC and of peered VPCs, to pods and from pods, and what security groups say."""
+
+from __future__ import annotations
+
+from testbed.scenario import Checks, Host, RunningLab, scenario
+
+ECHO = 8080
+
+ALLOW_PODS = """
+apiVersion: cnlab.dev/v1
+kind: SecurityGroup
+metadata: {{name: nodes-only}}
+spec:
+  vpc: demo
+  ingress:
+  - {{cidr: 192.168.0.0/24}}
+  - {{cidr: {pods}}}
+"""
+
+NODES_ONLY = """
+apiVersion: cnlab.dev/v1
+kind: SecurityGroup
+metadata: {name: nodes-only}
+spec:
+  vpc: demo
+  ingress:
+  - {cidr: 192.168.0.0/24}
+"""
+
+PEER_ROUTES = """
+apiVersion: cnlab.dev/v1
+kind: RouteTable
+metadata: {{name: peer-main}}
+spec:
+  vpc: peer
+  default: true
+  routes:
+  - {{destination: 10.2.0.0/16, nextHop: {{peering: peer-far}}}}
+{more}
+"""
+
+BACK_TO_DEMO = "  - {destination: 192.168.0.0/16, nextHop: {peering: demo-peer}}"
+BACK_TO_PODS = "  - {destination: 172.16.0.0/16, nextHop: {peering: demo-peer}}"
+
+PEER_INTO_NODES = """
+apiVersion: cnlab.dev/v1
+kind: SecurityGroup
+metadata: {name: demo-cce-node}
+spec:
+  vpc: demo
+  ingress:
+  - {cidr: 192.168.0.0/16}
+  - {cidr: 172.16.0.0/16}
+  - {cidr: 10.1.0.0/16}
+"""
+
+SEES_PODS_OWN_ADDRESS = ("vpc", "eni")
+POD_RANGES = {"vpc": "172.16.0.0/16", "eni": "192.168.64.0/18"}
+
+
+@scenario("topologies/cloud.yaml")
+def private_access(lab: RunningLab, checks: Checks) -> None:
+    """Private access: VPC servers, peered VPCs and pods"""
+    pod, node = lab.pod("web-0"), lab.node("n1")
+    into_the_cluster(lab, checks, pod, node)
+    out_to_a_server(lab, checks, pod, node)
+    if lab.model == "vpc":
+        not_masqueraded(lab, checks, pod, node)
+    across_the_peering(lab, checks, pod, node)
+    one_sided_and_transitive(lab, checks, pod)
+    live_connections(lab, checks, node)
+
+
+def into_the_cluster(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> None:
+    server = lab.host("vm-1")
+    with lab.capture("n1/eth0", "n1/eth1" if lab.model == "eni" else "n1/br-ex") as wire:
+        seen = server.http(pod.address, ECHO)
+    if lab.model == "tunnel":
+        checks.dropped(21, "VPC server to a pod: no path", seen)
+        checks.allowed(21, "a node to the same pod", node.http(pod.address, ECHO), source=node.address)
+        return
+    number = 22 if lab.model == "vpc" else 23
+    checks.allowed(number, "VPC server to a pod", seen, source=server.address, server=pod.name)
+    replies = wire.where(lambda frame: (frame.source, frame.destination) == (str(pod.address), str(server.address)))
+    checks.that(number, "the reply leaves with the pod's address", bool(replies), f"from {pod.address}",
+                f"{len(replies)} frames", replies[:1])  # fmt: skip
+
+
+def out_to_a_server(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> None:
+    server = lab.host("vm-1")
+    seen = pod.http(server.address, ECHO)
+    if lab.model == "tunnel":
+        checks.allowed(24, "pod to a server that lets nodes in", seen, source=node.address)
+        return
+    number = 25 if lab.model == "vpc" else 26
+    checks.dropped(number, "pod to a server that lets only nodes in", seen)
+    lab.apply(ALLOW_PODS.format(pods=POD_RANGES[lab.model]))
+    seen = pod.http(server.address, ECHO)
+    checks.allowed(number, "after the server lets the pods' range in", seen, source=pod.address)
+    lab.apply(NODES_ONLY)
+
+
+def not_masqueraded(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> None:
+    """What leaves with the pod's own address, and what comes of a list that leaves something out."""
+    server, distant = lab.host("vm-1"), lab.pods("app=web", node="n2")[0]
+    public_server(lab, checks, pod, node)
+    lab.set_cluster("nonMasqueradeCIDRs: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/24]")
+    seen = pod.http(server.address, ECHO)
+    checks.allowed(28, "the server's range taken off the list", seen, source=node.address, server=server.name)
+    lab.set_cluster("nonMasqueradeCIDRs: [10.0.0.0/8, 172.16.0.0/12, 192.168.1.0/24]")
+    seen = node.http(distant.address, ECHO)
+    checks.blocked(29, "node outside the list to a pod on another node", seen)
+    lab.set_cluster("nonMasqueradeCIDRs: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]")
+    seen = node.http(distant.address, ECHO)
+    checks.allowed(29, "after the node's range is on the list", seen, source=node.address)
+
+
+def public_server(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> None:
+    lab.apply(SECONDARY)
+    server = lab.host("vm-100")
+    lab.wait_ready()
+    seen = pod.http(server.address, ECHO)
+    checks.allowed(27, "pod to a server outside RFC 1918", seen, source=node.address, server="vm-100")
+
+
+SECONDARY = """
+apiVersion: cnlab.dev/v1
+kind: Vpc
+metadata: {name: demo}
+spec: {cidr: 192.168.0.0/16, secondaryCIDRs: [198.18.0.0/24]}
+---
+apiVersion: cnlab.dev/v1
+kind: Subnet
+metadata: {name: outside}
+spec: {vpc: demo, cidr: 198.18.0.0/24}
+---
+apiVersion: cnlab.dev/v1
+kind: Server
+metadata: {name: vm-100}
+spec:
+  subnet: outside
+  securityGroups: [open]
+  containers: [{name: echo, image: echo, ports: [{containerPort: 8080}]}]
+"""
+
+
+def across_the_peering(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> None:
+    peer = lab.host("peer-vm")
+    seen = pod.http(peer.address, ECHO)
+    if lab.model == "tunnel":
+        checks.allowed(30, "pod to a peered VPC", seen, source=node.address, server=peer.name)
+        return
+    if lab.model == "eni":
+        checks.allowed(32, "pod to a peered VPC", seen, source=pod.address, server=peer.name)
+        return
+    checks.dropped(31, "pod to a peered VPC that has no route back to pods", seen)
+    lab.apply(PEER_ROUTES.format(more=f"{BACK_TO_DEMO}\n{BACK_TO_PODS}"))
+    seen = pod.http(peer.address, ECHO)
+    checks.allowed(31, "after the peer has a route to the container range", seen, source=pod.address)
+    lab.apply(PEER_INTO_NODES)
+    seen = peer.http(pod.address, ECHO)
+    checks.allowed(35, "peered VPC to a pod, route and group allow it", seen, source=peer.address, server=pod.name)
+
+
+def one_sided_and_transitive(lab: RunningLab, checks: Checks, pod: Host) -> None:
+    server, peer, far = lab.host("vm-2"), lab.host("peer-vm"), lab.host("far-vm")
+    checks.allowed(33, "routes on both sides", server.http(peer.address, ECHO), source=server.address)
+    checks.allowed(34, "A to B", server.http(peer.address, ECHO), source=server.address)
+    checks.allowed(34, "B to C", peer.http(far.address, ECHO), source=peer.address)
+    lab.apply(TOWARDS_FAR)
+    checks.dropped(34, "A to C through B: not transitive", server.http(far.address, ECHO))
+    lab.apply(PEER_ROUTES.format(more=""))
+    with lab.capture("peer-vm/eth0") as wire:
+        seen = server.http(peer.address, ECHO)
+    checks.dropped(33, "route on one side only", seen, [f"{len(wire.frames)} frames at peer-vm"])
+    checks.dropped(33, "and from the other side", peer.http(server.address, ECHO))
+    lab.apply(PEER_ROUTES.format(more=BACK_TO_DEMO))
+
+
+TOWARDS_FAR = """
+apiVersion: cnlab.dev/v1
+kind: RouteTable
+metadata: {name: demo-main}
+spec:
+  vpc: demo
+  default: true
+  routes:
+  - {destination: 10.1.0.0/16, nextHop: {peering: demo-peer}}
+  - {destination: 10.2.0.0/16, nextHop: {peering: demo-peer}}
+"""
+
+TIGHT_IN = """
+apiVersion: cnlab.dev/v1
+kind: SecurityGroup
+metadata: {name: open}
+spec:
+  vpc: demo
+  ingress:
+  - {cidr: 10.99.0.0/16}
+"""
+
+TIGHT_OUT = """
+apiVersion: cnlab.dev/v1
+kind: SecurityGroup
+metadata: {name: open}
+spec:
+  vpc: demo
+  ingress:
+  - {}
+  egress:
+  - {cidr: 10.99.0.0/16}
+"""
+
+OPEN = """
+apiVersion: cnlab.dev/v1
+kind: SecurityGroup
+metadata: {name: open}
+spec:
+  vpc: demo
+  ingress:
+  - {}
+"""
+
+
+def live_connections(lab: RunningLab, checks: Checks, node: Host) -> None:
+    server, other = lab.host("vm-2"), lab.node("n2")
+    with node.connection(server.address, ECHO) as inbound, server.connection(other.address, ECHO) as _:
+        pass
+    with node.connection(server.address, ECHO) as inbound:
+        checks.that(40, "a connection is up", inbound.alive(), "alive", inbound.state)
+        lab.apply(TIGHT_IN)
+        checks.that(40, "its inbound rule is taken away", not inbound.alive(), "cut", inbound.state)
+    lab.apply(OPEN)
+    with node.connection(server.address, ECHO) as inbound:
+        checks.that(40, "another connection is up", inbound.alive(), "alive", inbound.state)
+        lab.apply(TIGHT_OUT)
+        checks.that(40, "outbound rules are tightened", inbound.alive(), "alive", inbound.state)
+    lab.apply(OPEN)
