@@ -21,7 +21,7 @@ from ipaddress import IPv4Address
 
 from controllers.fabric.fields import HAIRPIN, NAT_GATEWAY, NAT_ZONES, NETWORK, SOURCE_OWN
 from controllers.fabric.view import FabricView
-from controllers.openflow import Action, Ct, Dnat, Flow, Match, Nat, SetField, Snat, match
+from controllers.openflow import Action, Ct, CtClear, Dnat, Flow, Match, Nat, SetField, Snat, match
 from controllers.openflow.fields import Value
 from testbed.model.desired import INTERNET, DnatRule, NatGateway, NextHop, Protocol, SnatRule
 
@@ -115,8 +115,11 @@ def _addresses(gateway: NatGateway) -> set[IPv4Address]:
 
 
 def _addressed(gateway: NatGateway, address: IPv4Address) -> Flow:
-    actions = (SetField(NAT_GATEWAY, NAT_ZONES + gateway.id), Ct(NAT_GATEWAY, table="nat_in", nat=Nat()))
+    """A packet may come from behind the same gateway, translated in its zone a moment ago; the datapaths look a
+    packet up in one zone twice only if it forgot the first time."""
+    back: tuple[Action, ...] = (SetField(NAT_GATEWAY, NAT_ZONES + gateway.id), CtClear())
     note = f"{address} is an address of the NAT gateway"
+    actions = (*back, Ct(NAT_GATEWAY, table="nat_in", nat=Nat()))
     return Flow("internet", 100, match(ipv4_dst=address), actions, owner=gateway.owner, note=note)
 
 

@@ -4,7 +4,7 @@ What passes is listed, everything else is dropped: IPv6, LLDP, spanning tree and
 listed. An ENI whose source/destination check is off may forward for others. When route tables send it somebody's
 addresses (a node's container block, 172.16.0.0/25), it may send for exactly those: a pod can't take the address of
 a pod on another node. When none lead to it, or the default route does (a translating server), it may send anything.
-ARP always speaks of the ENI's own address.
+No ENI answers by ARP: table arp does that.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ def _own(eni: Eni) -> tuple[Flow, Flow]:
 
 @lru_cache(1 << 12)
 def _others(eni: Eni, sources: tuple[str, ...]) -> tuple[Flow, ...]:
+    """It may also ask by ARP in their name: the answer goes to nobody else and says nothing about them."""
     if _ANYTHING in sources:
-        anything = match({SRC_ENI: eni.id}, eth_src=eni.mac, eth_type=_IPV4)
-        return (Flow("spoof_guard", 100, anything, goto="egress", owner=eni.owner, note="forwards for anybody"),)
-    return tuple(
-        Flow(
-            "spoof_guard",
-            100,
-            match({SRC_ENI: eni.id}, eth_src=eni.mac, ipv4_src=source),
-            goto="egress",
-            owner=eni.owner,
-            note=f"forwards for {source}",
-        )
-        for source in sources
+        sources = (_ANYTHING,)
+    return tuple(flow for source in sources for flow in _other(eni, source))
+
+
+def _other(eni: Eni, source: str) -> tuple[Flow, Flow]:
+    sent = match({SRC_ENI: eni.id}, eth_src=eni.mac, ipv4_src=source, eth_type=_IPV4)
+    asks = match({SRC_ENI: eni.id}, eth_src=eni.mac, arp_op=1, arp_spa=source, arp_sha=eni.mac)
+    note = "forwards for anybody" if source == _ANYTHING else f"forwards for {source}"
+    return (
+        Flow("spoof_guard", 100, sent, goto="egress", owner=eni.owner, note=note),
+        Flow("spoof_guard", 100, asks, goto="arp", owner=eni.owner, note=f"{note}, asks in their name"),
     )

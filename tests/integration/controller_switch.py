@@ -46,12 +46,12 @@ class OwnSwitch:
             "unshare", "--net", "ovsdb-server", f"--remote=punix:{self.run}/db.sock", str(self.run / "conf.db")
         )
         until((self.run / "db.sock").exists, 10, "the database's socket")
-        self._namespace = server.pid
+        self.namespace = server.pid
         self.start_vswitchd()
         self.vsctl("--no-wait", "init")
 
     def start_vswitchd(self) -> None:
-        self.vswitchd = self._spawn("nsenter", f"--net=/proc/{self._namespace}/ns/net", "ovs-vswitchd", self.database)
+        self.vswitchd = self._spawn("nsenter", f"--net=/proc/{self.namespace}/ns/net", "ovs-vswitchd", self.database)
 
     def add_bridge(self, name: str, datapath_id: int, controller: str | None = None) -> None:
         """A bridge in secure mode; ``controller`` is a Unix socket's path inside the run directory."""
@@ -68,6 +68,10 @@ class OwnSwitch:
     def ofctl(self, command: str, bridge: str, *arguments: str) -> str:
         socket_path = f"unix:{self.run}/{bridge}.mgmt"
         return self._run("ovs-ofctl", "-O", "OpenFlow14", command, socket_path, *arguments)
+
+    def appctl(self, *arguments: str) -> str:
+        (target,) = self.run.glob("ovs-vswitchd.*.ctl")
+        return self._run("ovs-appctl", f"--target={target}", *arguments)
 
     def flows(self, bridge: str) -> list[str]:
         """Flows without their counters, sorted."""

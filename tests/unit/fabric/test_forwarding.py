@@ -201,6 +201,12 @@ def test_forged_arp_is_dropped(cloud: Cloud, forged: dict[str, str]) -> None:
     dropped_in(cloud.send(A, arp_request(mac(A), "10.0.0.5", "10.0.0.9").but(**forged)), "spoof_guard", "ARP")
 
 
+def test_a_node_may_ask_in_the_name_of_its_pods_only(cloud: Cloud) -> None:
+    answer = cloud.send(NODE, arp_request(mac(NODE), "172.16.0.7", "10.0.0.1")).only
+    assert (answer.port, answer.packet.get("arp_sha")) == (NODE, GATEWAY_MAC)
+    dropped_in(cloud.send(NODE, arp_request(mac(NODE), "172.16.0.130", "10.0.0.1")), "spoof_guard", "ARP")
+
+
 def test_what_a_cloud_does_not_carry(cloud: Cloud) -> None:
     dhcp = udp("10.0.0.5", "10.0.0.9", 68, source_port=67)
     multicast = udp("10.0.0.5", "224.0.0.251", 5353, eth_dst="01:00:5e:00:00:fb")

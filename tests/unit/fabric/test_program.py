@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controllers.fabric import compile_fabric
-from controllers.openflow.program import cookie_of
+from controllers.openflow import cookie_of
 from controllers.openflow.render import render_program
 from testbed.model.desired import EipBinding, FabricState
 from tests.unit.fabric.clouds import (
