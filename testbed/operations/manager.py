@@ -23,8 +23,9 @@ from testbed.model.planning.faults import PlanError
 from testbed.model.planning.observed import Observed
 from testbed.model.planning.plan import plan_lab
 from testbed.operations.documents import in_force, write_plan
-from testbed.operations.memory import Memory, read_memory, write_memory
-from testbed.operations.observing import read_observed
+from testbed.operations.health import HealthChecker
+from testbed.operations.memory import Memory, memory_path, read_memory, write_memory
+from testbed.operations.observing import read_observed, write_dead_members
 
 LOOK_SECONDS = 0.05
 """Between two looks at the reports: a change of readiness is in force well within a second."""
@@ -41,11 +42,15 @@ class Manager:
     def __init__(self, rundir: RunDir) -> None:
         self._rundir = rundir
         self._planned_for: Observed | None = None
+        self._generation = 0.0
         self._due = 0.0
+        self._health = HealthChecker(rundir)
+        self._dead: frozenset[str] = frozenset()
 
     def step(self, now: float) -> None:
+        self._check_health(now)
         seen = read_observed(self._rundir)
-        if seen == self._planned_for and now < self._due:
+        if seen == self._planned_for and now < self._due and self._generation == self._generation_in_force():
             return
         try:
             with locked(self._rundir):
@@ -56,6 +61,21 @@ class Manager:
         except LabBusyError:
             return  # a command changes the lab; look again when it is done
         self._planned_for, self._due = seen, now + REPLAN_SECONDS
+        self._generation = self._generation_in_force()
+
+    def _check_health(self, now: float) -> None:
+        self._health.tick(now)
+        dead = self._health.dead()
+        if dead != self._dead:
+            write_dead_members(self._rundir, dead)
+            self._dead = dead
+
+    def _generation_in_force(self) -> float:
+        """Changes with every command that changed the lab: the time at which its memory was written."""
+        try:
+            return memory_path(self._rundir).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def _replan(self, memory: Memory, seen: Observed, now: float) -> None:
         generation = memory.last_generation + 1
@@ -64,7 +84,10 @@ class Manager:
         except PlanError as error:
             LOG.error("the lab can't be planned again: %s", error)
             return
+        self._health.want(plan.health_checks, now)
         if in_force(self._rundir, plan):
+            if set(memory.ready) == seen.ready:
+                return
             write_memory(self._rundir, replace(memory, ready=tuple(sorted(seen.ready))))
             return
         write_plan(self._rundir, plan)

@@ -11,10 +11,12 @@ from testbed.model.desired import ClustersState, FabricState, ServicePort
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator
 from testbed.model.planning.balancers import (
+    HealthCheck,
     PlannedBalancer,
     as_hosts,
     balancer_name,
     plan_balancers,
+    plan_health_checks,
     short_circuit,
 )
 from testbed.model.planning.cluster import plan_clusters
@@ -51,6 +53,7 @@ class Plan:
     eips: tuple[PlannedEip, ...]
     services: tuple[PlannedService, ...]
     balancers: tuple[PlannedBalancer, ...]
+    health_checks: tuple[HealthCheck, ...]
     fabric: FabricState
     clusters: ClustersState
     workloads: WorkloadsState
@@ -109,6 +112,7 @@ def plan_lab(
         eips=eips,
         services=services,
         balancers=balancers,
+        health_checks=plan_health_checks(lab, balancers, services, placed.nodes),
         fabric=fabric,
         clusters=plan_clusters(lab, placed.nodes, placed.pods, ports, allocator, generation),
         workloads=plan_workloads(lab, placed.pods, hosts, generation),
