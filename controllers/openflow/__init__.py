@@ -5,6 +5,7 @@ What a compiler needs is importable from here::
     from controllers.openflow import Flow, Pipeline, SetField, Table, build_program, match, register
 """
 
+from controllers.openflow.cookies import cookie_of
 from controllers.openflow.fields import (
     LOCAL,
     Bits,
@@ -30,6 +31,7 @@ from controllers.openflow.flows import (
     Group,
     GroupKind,
     InPort,
+    Learn,
     Local,
     Match,
     Nat,
@@ -44,7 +46,7 @@ from controllers.openflow.flows import (
     match,
 )
 from controllers.openflow.pipeline import DROP, ContractError, Pipeline, Table
-from controllers.openflow.program import Program, ProgramError, build_program, cookie_of
+from controllers.openflow.program import Program, ProgramError, build_program
 
 __all__ = [
     "ANY",
@@ -67,6 +69,7 @@ __all__ = [
     "Group",
     "GroupKind",
     "InPort",
+    "Learn",
     "Local",
     "Match",
     "Nat",

@@ -26,11 +26,13 @@ class Changes:
     delete_flows: tuple[WireKey, ...] = ()
     put_flows: tuple[Flow, ...] = ()
     delete_groups: tuple[int, ...] = ()
+    forget: tuple[tuple[int, int], ...] = ()
+    """(table, cookie) of learned flows that nothing learns any more"""
 
     def __len__(self) -> int:
         """Messages."""
-        parts = (self.add_groups, self.modify_groups, self.delete_flows, self.put_flows, self.delete_groups)
-        return sum(len(part) for part in parts)
+        groups = len(self.add_groups) + len(self.modify_groups) + len(self.delete_groups)
+        return groups + len(self.delete_flows) + len(self.put_flows) + len(self.forget)
 
 
 def plan_changes(before: Program, wanted: Program) -> Changes:
@@ -49,6 +51,7 @@ def plan_changes(before: Program, wanted: Program) -> Changes:
         ),
         put_flows=tuple(flow for key, flow in wanted.flows.items() if _differs(before.flows.get(key), flow)),
         delete_groups=tuple(number for number in before.groups if number not in wanted.groups),
+        forget=tuple((before.pipeline.ids[table], cookie) for table, cookie in before.learned - wanted.learned),
     )
 
 
@@ -62,6 +65,7 @@ def plan_repair(found: Found, wanted: Program) -> Changes:
     pipeline = wanted.pipeline
     keyed = {wire_key(pipeline, flow): flow for flow in wanted.flows.values()}
     bodies = {number: encode_group_body(pipeline, group) for number, group in wanted.groups.items()}
+    learned = {(pipeline.ids[table], cookie) for table, cookie in wanted.learned}
     have = found.flows
     return Changes(
         add_groups=tuple(wanted.groups[number] for number in bodies if number not in found.groups),
@@ -70,7 +74,9 @@ def plan_repair(found: Found, wanted: Program) -> Changes:
             for number, body in bodies.items()
             if number in found.groups and found.groups[number] != body
         ),
-        delete_flows=tuple(key for key in have if key not in keyed),
+        delete_flows=tuple(
+            key for key, flow in have.items() if key not in keyed and (key[0], flow.cookie) not in learned
+        ),
         put_flows=tuple(flow for key, flow in keyed.items() if have.get(key) != wire_flow(pipeline, flow)),
         delete_groups=tuple(number for number in found.groups if number not in bodies),
     )

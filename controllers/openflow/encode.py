@@ -15,9 +15,9 @@ from functools import lru_cache
 from struct import Struct
 
 from controllers.openflow import flows as a
+from controllers.openflow.cookies import cookie_of
 from controllers.openflow.encode_actions import CACHE, encode_actions, encode_oxm
 from controllers.openflow.pipeline import Pipeline
-from controllers.openflow.program import cookie_of
 
 VERSION = 5
 """OpenFlow 1.4: the first version with bundles of its own."""
@@ -36,6 +36,7 @@ _TYPE_LENGTH = Struct("!HH")
 ADD = 0
 MODIFY = 1
 DELETE = 2
+DELETE_FLOWS = 3
 DELETE_STRICT = 4
 
 WireKey = tuple[int, int, bytes]
@@ -122,6 +123,16 @@ def encode_delete(key: WireKey, xid: int) -> bytes:
         VERSION, FLOW_MOD, 48 + len(match), xid, 0, 0, table, DELETE_STRICT, 0, 0, priority,
         ANY_NUMBER, ANY_NUMBER, ANY_NUMBER, 0, 0,
     )  # fmt: skip
+    return head + match
+
+
+def encode_forget(table: int, cookie: int, xid: int) -> bytes:
+    """The flow-mod that deletes every flow of the table with this cookie: what the switch has learned itself."""
+    match = wrap_match(b"")
+    head = _FLOW_MOD.pack(
+        *(VERSION, FLOW_MOD, 48 + len(match), xid, cookie, (1 << 64) - 1, table, DELETE_FLOWS),
+        *(0, 0, 0, ANY_NUMBER, ANY_NUMBER, ANY_NUMBER, 0, 0),
+    )
     return head + match
 
 

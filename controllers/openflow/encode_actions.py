@@ -8,6 +8,7 @@ from struct import Struct
 
 from controllers.openflow import fields as f
 from controllers.openflow import flows as a
+from controllers.openflow.cookies import cookie_of
 from controllers.openflow.pipeline import Pipeline
 
 NICIRA = 0x00002320
@@ -135,6 +136,30 @@ _PLAIN: dict[type, bytes] = {
 }
 
 
+_LEARN = Struct("!HHHQHBxHH")
+
+
+def _learn(pipeline: Pipeline, learn: a.Learn) -> bytes:
+    head = _LEARN.pack(
+        *(learn.idle_timeout, learn.hard_timeout, learn.priority, cookie_of(learn.owner, learn.note)),
+        *(0, pipeline.ids[learn.table], 0, 0),
+    )
+    matches = b"".join(_learn_spec(target, source, 0) for target, source in learn.matches)
+    return _extension(16, head + matches + b"".join(_learn_spec(target, source, 1) for target, source in learn.sets))
+
+
+def _learn_spec(target: f.Target, source: f.Target | int, kind: int) -> bytes:
+    """``kind`` 0 is a match of the new flow, 1 a load by it."""
+    low, width = f.target_range(target)
+    place = Struct("!IH").pack(_copy_header(target), low)
+    if isinstance(source, int):
+        return (
+            (1 << 13 | kind << 11 | width).to_bytes(2, "big") + source.to_bytes((width + 15) // 16 * 2, "big") + place
+        )
+    source_place = Struct("!IH").pack(_copy_header(source), f.target_range(source)[0])
+    return (kind << 11 | width).to_bytes(2, "big") + source_place + place
+
+
 @lru_cache(CACHE)
 def _action(pipeline: Pipeline, action: a.Action) -> bytes:
     if (plain := _PLAIN.get(type(action))) is not None:
@@ -162,6 +187,8 @@ def _rare_action(pipeline: Pipeline, action: a.Action) -> bytes:
             return _extension(15, _OUTPUT_FROM.pack(_place(source), _oxm_header(source), _MAX_LENGTH))
         case a.Conjunction():
             return _conjunction(action)
+        case a.Learn():
+            return _learn(pipeline, action)
         case a.Clone(actions=actions):
             return _extension(42, bytes(6) + encode_actions(pipeline, actions))
         case _:

@@ -256,6 +256,32 @@ class Resubmit:
 
 
 @dataclass(frozen=True, slots=True)
+class Learn:
+    """Make a flow from this packet: in ``table`` (declared ``learned``), so that later packets are treated alike.
+
+    ``matches`` and ``sets``: (field of the new flow, a number or a field of this packet). Prerequisites are not filled
+    in. ``owner`` and ``note`` are the new flow's; when no Learn of the program has them any more, it is removed.
+    Client affinity of a Service for three hours::
+
+        Learn("affinity", 100, 10800, ((ETH_TYPE, IPV4), (IPV4_SRC, IPV4_SRC)), ((ENDPOINT, ENDPOINT),), "Service/web")
+    """
+
+    table: str
+    priority: int
+    idle_timeout: int
+    matches: tuple[tuple[Target, Target | int], ...]
+    sets: tuple[tuple[Target, Target | int], ...] = ()
+    owner: str = ""
+    note: str = ""
+    hard_timeout: int = 0
+
+    def __post_init__(self) -> None:
+        for target, source in (*self.matches, *self.sets):
+            if not isinstance(source, int) and target_range(source)[1] != target_range(target)[1]:
+                raise FieldError(f"learn {target.name} from {source.name}: the widths differ")
+
+
+@dataclass(frozen=True, slots=True)
 class Clone:
     """Do the actions on a copy: changes to the packet are undone after."""
 
@@ -264,7 +290,7 @@ class Clone:
 
 Action: TypeAlias = (
     Output | OutputFrom | InPort | Local | ToGroup | SetField | Copy | PushVlan | PopVlan | DecTtl
-    | Ct | CtClear | Conjunction | Resubmit | Clone
+    | Ct | CtClear | Conjunction | Resubmit | Learn | Clone
 )  # fmt: skip
 
 

@@ -87,6 +87,9 @@ def encode_changes(
     for flow in changes.put_flows:
         describe(xid := next_xid(), f"flow of {flow.owner} in {flow.table} ({flow.note})")
         yield xid, e.encode_put(pipeline, flow, xid)
+    for table, cookie in changes.forget:
+        describe(xid := next_xid(), f"removal of what {_table_name(pipeline, table)} has learned")
+        yield xid, e.encode_forget(table, cookie, xid)
     for number in changes.delete_groups:
         describe(xid := next_xid(), f"removal of group {number}")
         yield xid, e.encode_group_delete(number, xid)

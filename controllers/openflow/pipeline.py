@@ -37,7 +37,8 @@ class ContractError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Table:
     """One stage. ``doc`` is the sentence for the document; ``matches`` and ``sets`` are fields or named bits;
-    ``goes`` are tables reached by goto, ct or resubmit; ``miss`` is DROP or the table where others go on.
+    ``goes`` are tables reached by goto, ct or resubmit; ``miss`` is DROP or the table where others go on;
+    ``learned`` tables also get flows by Learn actions, which audits leave alone.
 
     Prerequisites (``eth_type``, ``ip_proto``) of what is declared may always be matched. DecTtl counts as
     setting ``ip_ttl``, pushing and popping a tag as setting ``vlan_vid``; translation by ct needs no
@@ -50,6 +51,7 @@ class Table:
     sets: tuple[f.Target, ...] = ()
     goes: tuple[str, ...] = ()
     miss: str = DROP
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,9 @@ class Pipeline:
             )
             for table in self.tables
         )
+
+    def contract_of(self, table: str) -> _Contract:
+        return self._contracts[table]
 
     def check_flow(self, flow: a.Flow) -> None:
         """Raise ContractError when the flow does what its table doesn't declare."""
@@ -179,6 +184,8 @@ def _action_problem(pipeline: Pipeline, contract: _Contract, action: a.Action) -
         case a.Resubmit(table=table):
             known = table in contract.goes
             return None if known else f"resubmits to {table!r}, which the table doesn't declare"
+        case a.Learn():
+            return _learn_problem(pipeline, action)
         case a.Clone(actions=actions):
             problems = (_action_problem(pipeline, contract, each) for each in actions)
             return next(filter(None, problems), None)
@@ -186,6 +193,18 @@ def _action_problem(pipeline: Pipeline, contract: _Contract, action: a.Action) -
             return _ct_problem(pipeline, contract, action)
         case _:
             return None
+
+
+def _learn_problem(pipeline: Pipeline, learn: a.Learn) -> str | None:
+    """The new flow has to keep the contract of its own table."""
+    table = next((each for each in pipeline.tables if each.name == learn.table), None)
+    if table is None or not table.learned:
+        return f"learns into {learn.table!r}, which isn't declared as a learned table"
+    contract = pipeline.contract_of(learn.table)
+    for target, _ in learn.matches:
+        if f.target_mask(target) & ~contract.matches.get(f.target_field(target), 0):
+            return f"learns a match on {target.name}, which table {learn.table} doesn't declare"
+    return next(filter(None, (_set_problem(contract, target) for target, _ in learn.sets)), None)
 
 
 def _set_problem(contract: _Contract, target: f.Target) -> str | None:

@@ -53,6 +53,9 @@ def _action_problem(matched: dict[f.Field, tuple[int, int]], tagged: bool, actio
             return _missing(matched, f.IP_TTL, "decreases")
         case a.Ct():
             return _missing(matched, f.IP_PROTO, "tracks the connection and so uses")
+        case a.Learn(matches=matches, sets=sets):
+            sources = (source for _, source in (*matches, *sets) if not isinstance(source, int))
+            return next(filter(None, (_missing(matched, f.target_field(each), "copies") for each in sources)), None)
         case a.Clone(actions=actions):
             return next(filter(None, (_action_problem(matched, tagged, each) for each in actions)), None)
         case _:

@@ -8,24 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
-from hashlib import blake2b
 
-from controllers.openflow.flows import Flow, FlowKey, Group, ToGroup
+from controllers.openflow.cookies import cookie_of
+from controllers.openflow.flows import Flow, FlowKey, Group, Learn, ToGroup
 from controllers.openflow.pipeline import Pipeline
-
-COOKIE_MARK = 0xC10D << 48
-"""The top 16 bits of every cookie of ours; a flow without them is a stranger's."""
 
 
 class ProgramError(ValueError):
     """Two flows or groups contradict each other; the text names both owners."""
-
-
-@cache
-def cookie_of(owner: str, note: str) -> int:
-    """The 64-bit cookie of flows that ``owner`` asked for with ``note``; the same in every run."""
-    return COOKIE_MARK | int.from_bytes(blake2b(f"{owner}\0{note}".encode(), digest_size=6).digest(), "big")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +28,8 @@ class Program:
     groups: dict[int, Group]
     cookies: dict[int, tuple[str, str]] = field(repr=False)
     """cookie -> (owner, note)"""
+    learned: frozenset[tuple[str, int]] = frozenset()
+    """(table, cookie) of flows that the switch makes itself, from Learn actions"""
     bridge: str = ""
     """Where it belongs, for people: ``n1/br-int``."""
 
@@ -60,7 +52,10 @@ def build_program(pipeline: Pipeline, flows: Iterable[Flow], groups: Iterable[Gr
         by_key.setdefault(flow.key, flow)
     for flow in by_key.values():
         cookies[cookie_of(flow.owner, flow.note)] = (flow.owner, flow.note)
-    return Program(pipeline, by_key, by_id, cookies, bridge)
+    learns = [each for flow in by_key.values() for each in flow.actions if isinstance(each, Learn)]
+    cookies |= {cookie_of(each.owner, each.note): (each.owner, each.note) for each in learns}
+    learned = frozenset((each.table, cookie_of(each.owner, each.note)) for each in learns)
+    return Program(pipeline, by_key, by_id, cookies, learned, bridge)
 
 
 def _add_flow(by_key: dict[FlowKey, Flow], flow: Flow) -> None:

@@ -146,10 +146,24 @@ def _render_rare(pipeline: Pipeline, action: a.Action) -> str:
             return f"output({source.name})"
         case a.Conjunction(id=number, clause=clause, clauses=clauses):
             return f"conjunction({number},{clause}/{clauses})"
+        case a.Learn():
+            return _render_learn(action)
         case a.Clone(actions=actions):
             return f"clone({','.join(render_action(pipeline, each) for each in actions)})"
         case _:
             raise TypeError(f"no text for {action!r}")
+
+
+def _render_learn(learn: a.Learn) -> str:
+    def sides(pairs: tuple[tuple[f.Target, f.Target | int], ...], joint: str) -> list[str]:
+        return [f"{target.name}{joint}{_render_source(target, source)}" for target, source in pairs]
+
+    parts = [f"{learn.table} {learn.priority}", f"idle_timeout={learn.idle_timeout}", *sides(learn.matches, "=")]
+    return f"learn({','.join(parts)},actions={','.join(sides(learn.sets, ':='))})"
+
+
+def _render_source(target: f.Target, source: f.Target | int) -> str:
+    return render_value(target, source, target.full) if isinstance(source, int) else source.name
 
 
 def _render_ct(pipeline: Pipeline, ct: a.Ct) -> str:

@@ -119,6 +119,11 @@ class FakeSwitch:
                     return found
         return hard
 
+    def learn(self, flow: a.Flow) -> None:
+        """Add a flow, or replace the one with its identity. It never times out here."""
+        others = [each for each in self._tables.get(flow.table, []) if each.key != flow.key]
+        self._tables[flow.table] = sorted([*others, flow], key=lambda each: -each.priority)
+
     def _by_conjunction(self, packet: Fields, table: str) -> a.Flow | None:
         for flow in self._tables[table]:
             soft = flow.actions and isinstance(flow.actions[0], a.Conjunction)
@@ -205,6 +210,8 @@ class _Run:
                 self._actions(dict(packet), actions)
             case a.Conjunction():
                 pass
+            case a.Learn():
+                self._switch.learn(_learned_flow(packet, action))
             case _:
                 raise TypeError(f"the fake switch doesn't know {action!r}")
 
@@ -270,6 +277,21 @@ def _set_marks(packet: Fields, connection: Connection, ct: a.Ct) -> None:
         value = each.value if isinstance(each, a.SetField) else _read(packet, each.source)
         _write(packet, each.target, value)
     connection.mark, connection.label = packet[f.CT_MARK], packet[f.CT_LABEL]
+
+
+def _learned_flow(packet: Fields, learn: a.Learn) -> a.Flow:
+    def number(source: f.Target | int) -> int:
+        return source if isinstance(source, int) else _read(packet, source)
+
+    return a.Flow(
+        learn.table,
+        learn.priority,
+        a.match({target: number(source) for target, source in learn.matches}),
+        tuple(a.SetField(target, number(source)) for target, source in learn.sets),
+        owner=learn.owner,
+        note=learn.note,
+        idle_timeout=learn.idle_timeout,
+    )
 
 
 def _port_of_register(value: int) -> int:

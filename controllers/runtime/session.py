@@ -57,6 +57,14 @@ class Phase(StrEnum):
     REFUSED = "refused"
 
 
+def _count(body: bytes, program: Program) -> int:
+    """How many flows more than the program's the switch has, not counting tables that it fills itself."""
+    learned = {number for number, table in enumerate(program.pipeline.tables) if table.learned}
+    skipped = sum(1 for flow in program.flows.values() if program.pipeline.ids[flow.table] in learned) if learned else 0
+    active: int = sum(row[1] for row in _TABLE.iter_unpack(body) if row[0] < 254 and row[0] not in learned)
+    return active - (len(program.flows) - skipped)
+
+
 class Session:
     """One switch while it is connected. ``clock`` returns seconds, monotonic."""
 
@@ -119,8 +127,7 @@ class Session:
         """A part of the table statistics. One part holds all tables of Open vSwitch (254 of 24 bytes)."""
         if self.phase is not Phase.IDLE or self.installed is None or len(body) % _TABLE.size:
             return
-        hidden = sum(active for table, active, _, _ in _TABLE.iter_unpack(body) if table < 254)
-        hidden -= len(self.installed.flows)
+        hidden = _count(body, self.installed)
         if hidden == self._hidden:
             self._doubted = False
         elif self._doubted:

@@ -254,7 +254,7 @@ def test_ten_thousand_flows_are_timed(lab: ControllerLab, capsys: pytest.Capture
     again = lab.until_applied(3)
     with capsys.disabled():
         sys.stdout.write(
-            f"\nlistening after {started:.2f} s, {empty} kB; 10,000 flows in force after {many:.2f} s, {lab.memory()} kB;"
+            f"\nlistening after {started:.2f} s, {empty} kB; 10,000 flows after {many:.2f} s, {lab.memory()} kB;"
             f" one more after {one:.3f} s; read back and compared after a restart in {again:.2f} s\n"
         )
     assert lab.applied()["messages_sent"] == 0
