@@ -3,8 +3,8 @@
 The documents hold resolved facts only (addresses, MACs, port numbers, ids); every choice was made by planning.
 ``owner`` fields name the user's object (``Pod/default/web-0``) and reach each flow, so a dump can be read back.
 
-Ids are small integers that fit registers: networks and route tables 1-4095, ENIs 1-65000 (also the conntrack
-zone of the ENI), network id 0 is the internet.
+Ids are small integers that fit registers: networks and route tables 1-4095, ENIs and load balancers 1-64999 (one
+range, for the id is also the conntrack zone), NAT gateways 1-500; network id 0 is the internet.
 """
 
 from __future__ import annotations
@@ -352,13 +352,11 @@ REFUSE_MAC = "0a:58:a9:fe:01:02"
 VIRTUAL_RANGE = IPv4Network("169.254.64.0/29")
 """Addresses that exist between a node's kernel and br-int only; the kernel routes them to br-int."""
 
-HAIRPIN_ADDRESS = VIRTUAL_RANGE[1]
-"""How a pod sees itself when a Service sends it to itself."""
+NODE_STAND_IN = VIRTUAL_RANGE[1]
+"""Source of Service packets to the node's stack that would otherwise have the node's own address; the kernel turns it
+into that once they are in."""
 
-NODE_STAND_IN = VIRTUAL_RANGE[2]
-"""How the node's stack sees a peer of a Service that would otherwise have the node's own address."""
-
-NODE_PORT_ADDRESS = VIRTUAL_RANGE[3]
+NODE_PORT_ADDRESS = VIRTUAL_RANGE[2]
 """Where the kernel sends the node's own connections to its NodePorts, which would else stay on its loopback."""
 
 NODE_PORTS = (30000, 32767)

@@ -156,7 +156,7 @@ def nat_gateway(
 
 
 def program(cloud: FabricState) -> Program:
-    return compile_fabric(cloud)[DATAPATH]
+    return compile_fabric(cloud)[cloud.datapath_id]
 
 
 class Cloud:
