@@ -124,7 +124,10 @@ class Pipeline:
         contract = _Contract("group", {}, _masks((*self.bits, *headers)), frozenset(self.ids))
         for bucket in group.buckets:
             for each in bucket.actions:
-                if problem := _action_problem(self, contract, each):
+                problem = _action_problem(self, contract, each)
+                if isinstance(each, a.Learn):
+                    problem = "learns in a bucket, which Open vSwitch doesn't do: resubmit to a table that learns"
+                if problem:
                     raise ContractError(f"pipeline {self.role}: group {group.id} of {group.owner} {problem}")
 
 

@@ -44,9 +44,10 @@ CHOSEN = register("chosen", 0, width=16)
 PIPELINE = Pipeline(
     "affinity",
     (
-        Table("start", "Known client?", (), (CHOSEN,), ("known", "choose", "send")),
+        Table("start", "Known client?", (), (CHOSEN,), ("known", "choose")),
         Table("known", "Clients.", (fields.ETH_TYPE, fields.IPV4_SRC), (CHOSEN,), learned=True),
-        Table("choose", "An endpoint.", (CHOSEN, fields.IPV4_DST), (), ("send",), miss="send"),
+        Table("choose", "An endpoint.", (CHOSEN, fields.IPV4_DST), (), ("remember",), miss="send"),
+        Table("remember", "The choice.", (fields.IPV4_DST,), (), ("send",)),
         Table("send", "There.", (CHOSEN,)),
     ),
     (CHOSEN,),
@@ -64,12 +65,12 @@ VIP = match({CHOSEN: 0}, ipv4_dst="10.96.0.1")
 
 
 def program_of(learn: Learn = LEARN) -> Program:
-    endpoints = tuple(Bucket((SetField(CHOSEN, port), learn, Resubmit("send"))) for port in (7, 8))
+    endpoints = tuple(Bucket((SetField(CHOSEN, port), Resubmit("remember"))) for port in (7, 8))
     flows = [
         Flow("start", 10, match(), (Resubmit("known"),), "choose", "Service/default/web"),
         Flow("choose", 10, VIP, (ToGroup(1),), owner="Service/default/web"),
         Flow("send", 10, match(), (OutputFrom(CHOSEN),), owner="Service/default/web"),
-        Flow("choose", 5, match({CHOSEN: 0}, ipv4_dst="10.96.0.2"), (learn,), owner="Service/default/web"),
+        Flow("remember", 10, match(ipv4_dst="10.96.0.1"), (learn,), "send", "Service/default/web"),
     ]
     return build_program(PIPELINE, flows, [Group(1, GroupKind.SELECT, endpoints, "Service/default/web")])
 
@@ -115,6 +116,8 @@ def test_what_is_learned_keeps_the_contract_of_its_table() -> None:
             program_of(learn)
     with pytest.raises(ContractError, match="copies ipv4_src, which needs a match on eth_type=0x800"):
         build_program(PIPELINE, [Flow("choose", 5, match({CHOSEN: 0}), (LEARN,))])
+    with pytest.raises(ContractError, match="learns in a bucket"):
+        build_program(PIPELINE, [], [Group(1, GroupKind.ALL, (Bucket((LEARN,)),))])
     with pytest.raises(FieldError, match="the widths differ"):
         replace(LEARN, sets=((CHOSEN, fields.ETH_SRC),))
 
