@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from rich.text import Text
 
 from testbed.cli.choosing import chosen_lab, demo_path, lab_for, readable_labs
 from testbed.cli.options import Format, lab_option, output_option, settings
@@ -45,7 +46,7 @@ def up(files: tuple[str, ...], datapath: str, dry_run: bool, output: Format) -> 
         outcome = verbs.up(paths, rundir, datapath, dry_run=dry_run, note=note)
     show_outcome(outcome, output, dry_run)
     if not dry_run and not is_document(output):
-        click.echo(f"next: lab status, lab get pods -o wide, lab exec {_example_host(outcome)} -- ip address, lab down")
+        show(Text(f"next: lab status, lab get pods -o wide, lab exec {_example_host(outcome)} -- ip address, lab down"))
 
 
 @click.command()
@@ -124,7 +125,7 @@ def show_outcome(outcome: Outcome, output: Format, dry_run: bool) -> None:
         show(render_changes(outcome.lines))
     if dry_run or is_document(output):
         return
-    click.echo(_sentence(outcome))
+    show(Text(_sentence(outcome)))
 
 
 def outcome_document(outcome: Outcome) -> dict[str, object]:
@@ -143,8 +144,8 @@ def _sentence(outcome: Outcome) -> str:
     plan = outcome.plan
     running = sum(pod.node is not None for pod in plan.pods)
     return (
-        f"lab {outcome.lab}: {summary_of(outcome.lines)}; generation {outcome.generation} in force on "
-        f"{len(plan.nodes)} nodes with {running} pods in {outcome.seconds:.1f} s ({outcome.datapath} datapath)"
+        f"lab {outcome.lab}: {summary_of(outcome.lines)} in {outcome.seconds:.1f} s; generation {outcome.generation} "
+        f"is in force: {len(plan.nodes)} nodes, {running} pods, {outcome.datapath} datapath"
     )
 
 

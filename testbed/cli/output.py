@@ -8,15 +8,18 @@ from typing import Any
 
 import click
 from rich.console import RenderableType
+from rich.measure import Measurement
 
 from testbed.cli.options import Format
-from testbed.report.text import make_console, render_json, render_yaml
+from testbed.report.text import UNLIMITED, make_console, render_json, render_yaml
 
 
 def show(renderable: RenderableType) -> None:
     """On a terminal with colours and in its width; else as lines without trailing blanks."""
     console = make_console()
     if console.is_terminal:
+        needed = Measurement.get(console, console.options.update(max_width=UNLIMITED), renderable).minimum
+        console.width = max(console.width, needed)  # longer lines are the terminal's to wrap; nothing is cut
         console.print(renderable)
         return
     with console.capture() as captured:

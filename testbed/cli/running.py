@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from testbed.cli.completing import complete_scenarios
 from testbed.cli.options import Format, lab_option, output_option, settings
@@ -16,6 +17,11 @@ from testbed.operations.errors import BadRequestError
 from testbed.report.results import render_junit, render_report, report_document
 
 DEMO_SCENARIO, DEMO_MODEL = "in_cluster", "tunnel"
+
+_DEMO_STORY = (
+    "The demo lab (topologies/demo.yaml): a VPC with a cluster of two nodes and six pods, a server, and an internet "
+    f"host. Its scenario ({DEMO_SCENARIO}): who reaches whom, by which way, and whose address is seen."
+)
 
 DATAPATH = click.option("--datapath", type=click.Choice(["auto", "kernel", "userspace"]), default="auto")
 KEEP = click.option("--keep", is_flag=True, help="Leave the lab up for a look around.")
@@ -73,12 +79,11 @@ def demo(datapath: str, keep: bool, output: Format) -> None:
       lab demo
     """
     if not is_document(output):
-        click.echo("The demo lab: a VPC with a cluster of two nodes and six pods, a server, and an internet host")
-        click.echo(f"(topologies/demo.yaml). Scenario {DEMO_SCENARIO}: who reaches whom, by which way, seen as whom.\n")
+        show(Text(_DEMO_STORY + "\n"))
     reports = play(DEMO_SCENARIO, DEMO_MODEL, datapath, keep)
     show_reports(reports, output, None, evidence=output is Format.WIDE)
     if not is_document(output):
-        click.echo("\nnext: lab up, then lab status, lab get pods -o wide, lab flows n1/br-int, lab graph -o lab.svg")
+        show(Text("\nnext: lab up, then lab status, lab get pods -o wide, lab flows n1/br-int, lab graph -o lab.svg"))
     _exit_by(reports)
 
 

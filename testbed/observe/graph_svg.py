@@ -10,9 +10,10 @@ from testbed.observe.graph import Box, Picture, SubnetBox, VpcBox
 
 _PAD, _GAP = 14, 16
 _LINE, _TITLE = 15, 22
-_CHAR = 7.2  # width of a character of the 12 px monospace font
+_CHAR = 7.8  # width of a character of the 12 px monospace font, bold included
 _PODS_IN_A_ROW = 2
 _BAR = 34
+_LINK_ROOM = 30  # beside a title, for the link that passes it
 
 _STYLE = """
   text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1f2933}
@@ -101,7 +102,7 @@ def _vpc(vpc: VpcBox) -> _Block:
 
 def _container(css: str, title: str, lines: tuple[str, ...], inside: Sequence[_Block]) -> _Block:
     head = _TITLE + _LINE * len(lines) + 10
-    width = max(_row_width(inside), max(len(line) for line in (title, *lines)) * _CHAR) + 2 * _PAD
+    width = max(_row_width(inside), max(len(line) for line in (title, *lines)) * _CHAR + _LINK_ROOM) + 2 * _PAD
     height = head + max((block.height for block in inside), default=0) + _PAD
     return _Block(css, title, lines, width, height, tuple((x, head, block) for x, block in _row(inside, _PAD)))
 

@@ -22,7 +22,7 @@ from testbed.model.workloads import WorkloadsStatus, WorkloadStatus
 from testbed.operations.documents import CLUSTER, FABRIC, KUBELET, document_path
 from testbed.operations.errors import OperationError
 from testbed.operations.memory import Memory, read_memory
-from testbed.operations.programs import CONTROLLERS, KUBELET_ROLE
+from testbed.operations.programs import CONTROLLERS, KUBELET_ROLE, MANAGER
 from testbed.operations.waiting import read_status
 
 
@@ -71,8 +71,8 @@ class View:
 
     @cached_property
     def programs(self) -> Mapping[str, int | None]:
-        """Pids of the controllers and the kubelet; None for one that does not run."""
-        roles = {name: f"controller@{name}" for name in CONTROLLERS} | {KUBELET: KUBELET_ROLE}
+        """Pids of the controllers, the kubelet and the manager; None for one that does not run."""
+        roles = {name: f"controller@{name}" for name in CONTROLLERS} | {KUBELET: KUBELET_ROLE, MANAGER: MANAGER}
         return {name: next(iter(find_role(self.rundir, role)), None) for name, role in roles.items()}
 
     @cached_property

@@ -204,7 +204,11 @@ RESOURCES = (
     resource("internethosts", columns("STATUS", "AGE", "IP", wide=("MAC",)), internet_hosts),
     resource("routetables", columns("VPC", "ROUTES", "SUBNETS"), route_tables),
     resource("routes", columns("NEXT-HOP", "TABLE", "VPC", "TYPE", wide=("FOR",)), routes),
-    resource("securitygroups", columns("VPC", "RULES", "ENIS", "MADE-BY", wide=("ALLOWS",)), security_groups),
+    resource(
+        "securitygroups",
+        columns("VPC", "RULES", "ENIS", "MADE-BY", wide=("ALLOWS",), flexible=("ALLOWS",)),
+        security_groups,
+    ),
     resource("enis", columns("IP", "VPC", "FOR", "SECURITY-GROUPS", wide=("MAC", "PORT", "VLAN", "CHECK")), enis),
     resource("elasticips", columns("ADDRESS", "BOUND-TO"), elastic_ips),
     resource("vpcpeerings", columns("REQUESTER", "ACCEPTER"), peerings),

@@ -50,11 +50,11 @@ class Resource:
     items: Callable[[View], Iterator[Item]]
 
 
-def columns(*titles: str, wide: tuple[str, ...] = (), right: tuple[str, ...] = ()) -> tuple[Column, ...]:
+def columns(*titles: str, wide: tuple[str, ...] = (), flexible: tuple[str, ...] = ()) -> tuple[Column, ...]:
     """Columns by title; those in ``wide`` come last."""
     return (
-        *(Column(title, right=title in right) for title in titles),
-        *(Column(title, wide=True, right=title in right) for title in wide),
+        *(Column(title, flexible=title in flexible) for title in titles),
+        *(Column(title, wide=True, flexible=title in flexible) for title in wide),
     )
 
 

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from testbed.observe.status import Bridge, View
 from testbed.observe.status_kubernetes import node_state, pod_state
 
+_LOST_WITHOUT = {
+    "kubelet": "containers are not watched",
+    "manager": "Services do not follow their pods",
+    "fabric": "the cloud's controller: traffic goes on, changes do not",
+    "cluster": "the clusters' controller: traffic goes on, changes do not",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class NodeHealth:
@@ -80,9 +87,8 @@ def _nodes(view: View) -> tuple[NodeHealth, ...]:
 def _problems(view: View) -> Iterator[str]:
     for name, pid in view.programs.items():
         if pid is None:
-            what = "the kubelet" if name == "kubelet" else f"controller {name}"
-            effect = "containers are not watched" if name == "kubelet" else "traffic goes on, changes do not"
-            yield f"{what} does not run ({effect}); any lab up or apply starts it again"
+            effect = _LOST_WITHOUT.get(name, "traffic goes on, changes do not")
+            yield f"{name} does not run ({effect}); any lab up or apply starts it again"
     if "fabric" in view.dead_switches:
         yield "the fabric's Open vSwitch does not run; lab up repairs it"
     elif view.bridges[0].state != "in force":

@@ -39,7 +39,12 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 def render_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, wide: bool = False) -> Table:
-    """Columns without borders, as ``kubectl get`` shows them."""
+    """Columns without borders, as ``kubectl get`` shows them.
+
+    Only flexible columns wrap. Where the others don't fit, lines are longer than the terminal and it wraps them
+    itself: an address or a name is never cut.
+    """
+    texts = [tuple(row) for row in rows]
     shown = [index for index, column in enumerate(columns) if wide or not column.wide]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for index in shown:
@@ -49,12 +54,16 @@ def render_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, wi
             column.title,
             justify=justify,  # type: ignore[arg-type]  # rich's Literal is not exported
             overflow="fold",
-            no_wrap=False,
-            min_width=12 if column.flexible else len(column.title),
+            no_wrap=not column.flexible,
+            min_width=12 if column.flexible else max(len(text[index]) for text in (*texts, _titles(columns))),
         )
-    for row in rows:
+    for row in texts:
         table.add_row(*(cell(row[index]) for index in shown))
     return table
+
+
+def _titles(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple(column.title for column in columns)
 
 
 def cell(text: str) -> Text:
