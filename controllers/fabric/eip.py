@@ -7,6 +7,9 @@ destination 10.0.0.5, in its VPC, where its security groups see the client's pub
 
 An elastic IP goes before every route to a NAT gateway: a DNAT rule to a server that also has an elastic IP is
 answered from the latter, so the client doesn't recognise the answer.
+
+Limit: an ICMP error from the internet quotes the elastic IP inside, where nothing is translated, so the receiver's
+zone knows no such connection and drops it.
 """
 
 from __future__ import annotations
