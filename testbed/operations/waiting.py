@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from testbed.emulation.errors import EmulationError
@@ -33,7 +34,7 @@ def wait_in_force(rundir: RunDir, generation: int, gate: Gate, limit: float = LI
 
     def settled() -> bool:
         _expect_alive(rundir, gate)
-        obstacles = [*controllers_behind(rundir, generation), *kubelet_behind(rundir, generation)]
+        obstacles = _behind(rundir, generation, gate)
         final = [text for text, is_final in obstacles if is_final]
         if final and (time.monotonic() - begin > REFUSED_LIMIT):
             raise NotAppliedError("\n".join(final))
@@ -42,7 +43,7 @@ def wait_in_force(rundir: RunDir, generation: int, gate: Gate, limit: float = LI
     try:
         until(settled, limit, f"generation {generation}")
     except EmulationError as error:
-        obstacles = [*controllers_behind(rundir, generation), *kubelet_behind(rundir, generation)]
+        obstacles = _behind(rundir, generation, gate)
         lines = [f"generation {generation} is not in force after {limit:g} s", *(text for text, _ in obstacles)]
         raise NotAppliedError("\n".join(lines)) from error
 
@@ -56,12 +57,21 @@ def read_status(rundir: RunDir, reader: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def controllers_behind(rundir: RunDir, generation: int) -> list[tuple[str, bool]]:
-    """(what stands in the way, whether waiting longer is useless), a line each."""
+def _behind(rundir: RunDir, generation: int, gate: Gate) -> list[tuple[str, bool]]:
+    return [*controllers_behind(rundir, generation, gate.programs), *kubelet_behind(rundir, generation)]
+
+
+def controllers_behind(
+    rundir: RunDir, generation: int, programs: Mapping[str, int] | None = None
+) -> list[tuple[str, bool]]:
+    """(what stands in the way, whether waiting longer is useless), a line each.
+
+    ``programs`` are the pids of those that run: what one that has died had said counts no more.
+    """
     obstacles: list[tuple[str, bool]] = []
     for name in CONTROLLERS:
         status = read_status(rundir, name)
-        if status is None:
+        if status is None or (programs and status["pid"] != programs[name]):
             obstacles.append((f"controller {name} has not said anything yet", False))
         elif status["wanted"] < generation:
             problem = status.get("problem", "")

@@ -17,8 +17,9 @@ from xml.etree import ElementTree
 import pytest
 
 from testbed.emulation.rundir import RunDir
-from testbed.operations import change, verbs
+from testbed.operations import verbs
 from testbed.operations.errors import NotAppliedError
+from testbed.operations.waiting import wait_in_force
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = "topologies/demo.yaml"
@@ -107,7 +108,7 @@ def test_get_lists_everything_in_every_format(lab: Shell) -> None:
     assert len(table) == 1 + 6
     assert all("Running" in line for line in table[1:])
     assert "kind: Pod" in lab("get", "pod/db-0", "-o", "yaml").stdout
-    for kind in (
+    for kind in [
         "nodes",
         "servers",
         "subnets",
@@ -121,7 +122,7 @@ def test_get_lists_everything_in_every_format(lab: Shell) -> None:
         "ns",
         "cl",
         "ih",
-    ):
+    ]:
         assert lab("get", kind, "-o", "wide").stdout, kind
     assert "statefulset/db" in lab("get", "all", "-A").stdout
 
@@ -143,7 +144,7 @@ def test_shell_and_mininet_and_logs(lab: Shell, tmp_path: Path) -> None:
     assert "172.16." in lab("shell", "db-0", stdin="ip -4 address show eth0\n").stdout
     script = tmp_path / "script"
     script.write_text("db-0 ping -c1 -W2 db-1\n")
-    assert "1 received" in lab("cli", "--script", str(script)).stdout
+    assert "1 received" in lab("cli", "--script", str(script)).stderr, "where Mininet writes"
     lab("logs", "fabric")
     assert "connected" in lab("logs", "ovs/n1").stdout
     lab("logs", "db-0")
@@ -207,15 +208,15 @@ def test_a_change_that_fails_puts_the_old_generation_back_in_force(
 ) -> None:
     """The controllers refuse the first time they are asked; the second time is for going back."""
     monkeypatch.setenv("CNLAB_RUN_ROOT", lab.environment["CNLAB_RUN_ROOT"])
-    really, asked = change.wait_in_force, []
+    asked: list[object] = []
 
     def refuse_once(*arguments: Any) -> None:
         asked.append(arguments)
         if len(asked) == 1:
             raise NotAppliedError("cluster: bridge br-int refused: it is full")
-        really(*arguments)
+        wait_in_force(*arguments)
 
-    monkeypatch.setattr(change, "wait_in_force", refuse_once)
+    monkeypatch.setattr("testbed.operations.change.wait_in_force", refuse_once)
     before = lab.json("status")
     file = tmp_path / "extra.yaml"
     file.write_text(EXTRA)
