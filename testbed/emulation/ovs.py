@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,20 @@ from testbed.emulation.errors import EmulationError, MachineLacksError
 from testbed.emulation.jsonrpc import JsonRpc, JsonRpcError
 from testbed.emulation.netns import Enter, visiting
 from testbed.emulation.ownership import find_processes, is_running
-from testbed.emulation.processes import Program, launch, stop
+from testbed.emulation.processes import Program, is_alive, launch, stop
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.state import Datapath
-from testbed.emulation.waiting import until
+from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.model.wiring import Switch, TunnelNeighbour
 
 _DAEMONS = ("ovs-vswitchd", "ovsdb-server")
 _ABSENT = ["set", []]
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _START_LIMIT = 30.0
-_CALL_LIMIT = 60.0
+_LEAST_ROOM = 1 << 16
+_EXIT_LIMIT = 2.0
+_CALL_LIMIT = 15.0
+_CONFIGURE_LIMIT = 60.0
 _LONGEST_AGING = "3600"
 
 
@@ -39,6 +43,7 @@ class OpenVSwitches:
     def __init__(self, rundir: RunDir, datapath: Datapath, userspace_tso: bool = True) -> None:
         self._rundir = rundir
         self._datapath = datapath
+        self._started: dict[tuple[str, str], int] = {}
         self._tso = userspace_tso and datapath is Datapath.USERSPACE
 
     def start(self, switches: Iterable[Switch]) -> None:
@@ -120,10 +125,21 @@ class OpenVSwitches:
         doomed = tuple(namespaces)
         if not doomed:
             return
+        for namespace in doomed:
+            self._leave_datapath(namespace)
         roles = {f"{daemon}@{namespace}" for daemon in _DAEMONS for namespace in doomed}
         stop([owned.pid for owned in find_processes(self._rundir) if owned.role in roles])
         for namespace in doomed:
             shutil.rmtree(self._rundir.ovs(namespace), ignore_errors=True)
+
+    def _leave_datapath(self, namespace: str) -> None:
+        """Let vswitchd take its bridges' devices along: they are persistent and would stay without it."""
+        directory = self._rundir.ovs(namespace)
+        pid = read_pid(directory / "ovs-vswitchd.pid")
+        with suppress(JsonRpcError, WaitedInVainError):
+            with JsonRpc(directory / "ovs-vswitchd.ctl", _EXIT_LIMIT) as control:
+                control.call("exit", "--cleanup")
+            until(lambda: not is_running(self._rundir, pid), _EXIT_LIMIT, "ovs-vswitchd to end")
 
     def read_dead(self, switches: Iterable[Switch]) -> tuple[Switch, ...]:
         """The switches of which a daemon does not run (any more)."""
@@ -187,32 +203,36 @@ class OpenVSwitches:
         ]
         role = f"{daemon}@{switch.namespace}"
         environment = tuple(ovs_environment(directory).items())
-        launch(self._rundir, Program(role, (_find(daemon), *arguments, *common), environment, log=None))
+        program = Program(role, (_find(daemon), *arguments, *common), environment, log=None)
+        self._started[switch.namespace, daemon] = launch(self._rundir, program)
 
     def _await_socket(self, switch: Switch, path: Path, daemon: str) -> None:
-        pid_file = path.parent / f"{daemon}.pid"
+        pid = self._started[switch.namespace, daemon]
 
         def is_there() -> bool:
             if path.exists():
                 return True
-            pid = read_pid(pid_file)
-            if pid is not None and not is_running(self._rundir, pid):
-                reason = _last_line(path.parent / f"{daemon}.log")
-                raise EmulationError(f"{daemon} of {switch.namespace} died: {reason}")
+            if not is_alive(pid):
+                raise EmulationError(f"{daemon} of {switch.namespace} died: {_why(path.parent, daemon)}")
             return False
 
         until(is_there, _START_LIMIT, f"{daemon} of {switch.namespace}, see {path.parent}/{daemon}.log")
 
     def _await_configured(self, switch: Switch, number: int) -> None:
-        wait = ovsdb.wait_configured(number, int(_CALL_LIMIT * 1000))
+        wait = ovsdb.wait_configured(number, int(_CONFIGURE_LIMIT * 1000))
         interfaces = ovsdb.select("Interface", "name", "ofport", "error")
-        rows = self._transact(switch.namespace, [wait, interfaces])
+        rows = self._transact(switch.namespace, [wait, interfaces], _CONFIGURE_LIMIT + 5)
         expect_ports(switch, rows[1]["rows"])
 
-    def _transact(self, namespace: str, operations: list[ovsdb.Operation]) -> list[dict[str, Any]]:
-        with JsonRpc(self._rundir.ovs(namespace) / "db.sock", _CALL_LIMIT + 5) as database:
+    def _transact(
+        self, namespace: str, operations: list[ovsdb.Operation], limit: float = _CALL_LIMIT
+    ) -> list[dict[str, Any]]:
+        with JsonRpc(self._rundir.ovs(namespace) / "db.sock", limit) as database:
             results: list[dict[str, Any]] = database.call("transact", ovsdb.DATABASE, *operations)
         for result in results:
+            if result and result.get("error") == "timed out":
+                log = self._rundir.ovs(namespace) / "ovs-vswitchd.log"
+                raise EmulationError(f"ovs-vswitchd of {namespace} does not act upon its configuration, see {log}")
             if result and result.get("error"):
                 details = result.get("details", "no details")
                 raise JsonRpcError(f"Open vSwitch of {namespace} refused: {result['error']} ({details})")
@@ -284,8 +304,11 @@ def _run_tool(program: str, *arguments: str) -> None:
         raise EmulationError(f"{program} failed: {ran.stderr.strip()}")
 
 
-def _last_line(path: Path) -> str:
+def _why(directory: Path, daemon: str) -> str:
+    """Why a daemon died: the last line of its log, or that there is no room for one."""
+    if shutil.disk_usage(directory).free < _LEAST_ROOM:
+        return f"No space left on device ({directory})"
     try:
-        return path.read_text(errors="replace").strip().rsplit("\n", 1)[-1]
+        return (directory / f"{daemon}.log").read_text(errors="replace").strip().rsplit("\n", 1)[-1]
     except OSError:
-        return "no log"
+        return "it left no log"

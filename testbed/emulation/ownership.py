@@ -69,9 +69,13 @@ def is_marked(environment: list[bytes], rundir: RunDir) -> bool:
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether the process has ended and only waits for its parent."""
+    """Whether the process has ended and only waits for its parent.
+
+    A first thread that has ended while others of the process still run shows as Z too; that is no end.
+    """
     with open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+        fields = file.read().rpartition(b")")[2].split()
+    return fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
 
 
 def _self_and_ancestors() -> frozenset[int]:

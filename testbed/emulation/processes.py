@@ -136,7 +136,7 @@ def wait_listening(rundir: RunDir, name: str, pid: int, limit: float = 20.0) -> 
     path = rundir.control / f"{name}.sock"
 
     def listens() -> bool:
-        if not _is_alive(pid):
+        if not is_alive(pid):
             raise EmulationError(f"controller {name} died: {read_log_end(rundir, f'controller-{name}')}")
         return path.exists()
 
@@ -170,7 +170,7 @@ def stop(pids: Iterable[int], limit: float = 2.0) -> None:
     try:
         _signal_all(handles, signal.SIGTERM, limit)
         _signal_all(handles, signal.SIGKILL, 5.0)
-        if left := [pid for pid in handles if _is_alive(pid)]:
+        if left := [pid for pid in handles if is_alive(pid)]:
             raise EmulationError(f"processes {left} survive SIGKILL")
     finally:
         for handle in handles.values():
@@ -187,25 +187,24 @@ def kill(pids: Iterable[int]) -> None:
 
 
 def _signal_all(handles: dict[int, int], number: signal.Signals, limit: float) -> None:
-    alive = {pid: handle for pid, handle in handles.items() if _is_alive(pid)}
+    alive = {pid: handle for pid, handle in handles.items() if is_alive(pid)}
     for handle in alive.values():
         try:
             signal.pidfd_send_signal(handle, number)
         except ProcessLookupError:
             continue
     try:
-        until(lambda: not any(map(_is_alive, alive)), limit, f"the end of {len(alive)} processes")
+        until(lambda: not any(map(is_alive, alive)), limit, f"the end of {len(alive)} processes")
     except EmulationError:
         return
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether a process runs; one that we launched and that has ended is reaped."""
     try:
         if not is_zombie(pid):
             return True
-        if pid in _launched:
-            os.waitpid(pid, os.WNOHANG)
+        if pid in _launched and os.waitpid(pid, os.WNOHANG)[0] == pid:
             _launched.discard(pid)
     except OSError:
         pass

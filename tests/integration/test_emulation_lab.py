@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -21,7 +24,7 @@ from testbed.emulation.state import Datapath
 from testbed.emulation.synthetic import synthetic_wiring
 from testbed.emulation.teardown import tear_down
 from testbed.emulation.waiting import until
-from testbed.model.wiring import Firewall, Offload, Wiring
+from testbed.model.wiring import Firewall, Offload, TunnelNeighbour, Wiring
 from tests.integration.emulation_lab import clean, datapath, forward_like_switches, pings, realise, unique_lab
 
 WIRING = synthetic_wiring(2, 4)
@@ -125,6 +128,65 @@ def test_firewall_and_offload(rundir: RunDir) -> None:
     assert "guard" not in run_in(rundir, "pod-1-1", ["nft", "list", "ruleset"]).stdout
     assert pings(rundir, "pod-1-2", "10.0.1.1")
     assert netns.inside(path, lambda: ethtool.read_tx_checksum("eth0")) is True
+
+
+def test_tunnel_neighbours_are_known_before_the_first_packet(rundir: RunDir) -> None:
+    entry = TunnelNeighbour("n1", "br-ex", IPv4Address("192.168.0.2"), "02:03:00:00:02:00")
+    realise(rundir, replace(WIRING, tunnel_neighbours=(entry,)))
+    if datapath() is Datapath.KERNEL:
+        shown = run_in(rundir, "n1", ["ip", "neigh", "show"]).stdout
+    else:
+        control = str(rundir.ovs("n1") / "ovs-vswitchd.ctl")
+        shown = run_in(rundir, "n1", ["ovs-appctl", "-t", control, "tnl/neigh/show"]).stdout
+    assert "192.168.0.2" in shown
+    assert "02:03:00:00:02:00" in shown
+
+
+def test_a_switch_that_is_no_longer_wanted_leaves_no_device(rundir: RunDir) -> None:
+    realise(rundir, WIRING)
+    assert "br-int" in run_in(rundir, "n1", ["ip", "-br", "link"]).stdout
+    without = replace(
+        WIRING,
+        switches=tuple(switch for switch in WIRING.switches if switch.namespace != "n1"),
+        addresses=tuple(address for address in WIRING.addresses if address.namespace != "n1"),
+    )
+    realise(rundir, without)
+    shown = run_in(rundir, "n1", ["ip", "-br", "link"]).stdout
+    assert "br-int" not in shown
+    assert "p1" in shown
+    assert realise(rundir, without) == ()
+    realise(rundir, WIRING)
+    forward_like_switches(rundir, WIRING)
+    assert pings(rundir, "pod-1-1", "10.0.1.254")
+
+
+def test_a_frozen_database_is_named_in_bounded_time(rundir: RunDir) -> None:
+    realise(rundir, WIRING)
+    (database,) = find_role(rundir, "ovsdb-server@n1")
+    os.kill(database, signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        with pytest.raises(EmulationError, match=r"ovs/n1/db.sock did not answer transact in time"):
+            realise(rundir, synthetic_wiring(2, 6))
+        assert time.monotonic() - start < 20
+    finally:
+        os.kill(database, signal.SIGCONT)
+    realise(rundir, synthetic_wiring(2, 6))
+    assert realise(rundir, synthetic_wiring(2, 6)) == ()
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+    root = tmp_path / "small"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "small", str(root)], check=True)
+    try:
+        with clean(unique_lab(root)) as rundir:
+            with pytest.raises(EmulationError, match="No space left on device"):
+                realise(rundir, synthetic_wiring(2, 100))
+            assert not rundir.exists
+            assert find_processes(rundir) == ()
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
 
 
 def test_a_refused_object_is_named_and_a_new_lab_is_rolled_back(rundir: RunDir) -> None:

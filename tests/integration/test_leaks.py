@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +170,20 @@ def test_down_twice_says_that_there_is_no_lab(rundir: RunDir) -> None:
     tear_down(rundir)
     with pytest.raises(NoSuchLabError, match=rundir.lab):
         tear_down(rundir)
+
+
+def test_many_labs_one_after_another_leave_no_descriptor_thread_or_zombie(rundir: RunDir) -> None:
+    def held() -> tuple[int, int, int]:
+        zombies = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "stat="], capture_output=True, text=True)
+        return len(os.listdir("/proc/self/fd")), threading.active_count(), zombies.stdout.count("Z")
+
+    realise(rundir, synthetic_wiring(1, 2))
+    tear_down(rundir)
+    before = held()
+    for _ in range(8):
+        realise(rundir, synthetic_wiring(1, 2))
+        tear_down(rundir)
+    assert held() == before
 
 
 def test_two_commands_on_one_lab(rundir: RunDir) -> None:
