@@ -78,7 +78,6 @@ _ONF_TCP_FLAGS = (0xFFFF5400, b"\x4f\x4e\x46\x00")
 _UNKNOWN_ORDER = len(FIELDS)
 
 
-@lru_cache(1 << 16)
 def canonical_fields(oxms: bytes) -> bytes:
     """Match fields in the order, with the headers and with the masks that ``encode.encode_fields`` uses."""
     parts = []
@@ -91,7 +90,7 @@ def canonical_fields(oxms: bytes) -> bytes:
     return b"".join([encoded for _, encoded in parts])
 
 
-@lru_cache(1 << 14)
+@lru_cache(1 << 12)
 def _canonical_field(oxm: bytes) -> tuple[int, bytes]:
     """(order, canonical bytes) of one field."""
     header = int.from_bytes(oxm[:4], "big")

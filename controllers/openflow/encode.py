@@ -11,12 +11,11 @@ Layouts: OpenFlow Switch Specification 1.4.0, section 7; Open vSwitch ``lib/ofp-
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from struct import Struct
 
 from controllers.openflow import flows as a
 from controllers.openflow.cookies import cookie_of
-from controllers.openflow.encode_actions import CACHE, encode_actions, encode_oxm
+from controllers.openflow.encode_actions import encode_actions, encode_oxm
 from controllers.openflow.pipeline import Pipeline
 
 VERSION = 5
@@ -55,10 +54,9 @@ class WireFlow:
 # Matches
 
 
-@lru_cache(CACHE)
 def encode_fields(match: a.Match) -> bytes:
     """The match's fields in canonical order."""
-    return b"".join([encode_oxm(*item) for item in match.items])
+    return b"".join([encode_oxm(field, value, mask) for field, value, mask in match.items])
 
 
 def wrap_match(oxms: bytes) -> bytes:
@@ -67,7 +65,6 @@ def wrap_match(oxms: bytes) -> bytes:
     return _TYPE_LENGTH.pack(1, length) + oxms + bytes(-length % 8)
 
 
-@lru_cache(CACHE)
 def _instructions(pipeline: Pipeline, actions: tuple[a.Action, ...], goto: str | None) -> bytes:
     encoded = encode_actions(pipeline, actions)
     apply = Struct("!HH4x").pack(4, 8 + len(encoded)) + encoded if encoded else b""
@@ -139,7 +136,6 @@ def encode_forget(table: int, cookie: int, xid: int) -> bytes:
 _GROUP_KINDS = {a.GroupKind.ALL: 0, a.GroupKind.SELECT: 1, a.GroupKind.INDIRECT: 2}
 
 
-@lru_cache(CACHE)
 def encode_group_body(pipeline: Pipeline, group: a.Group) -> bytes:
     """Type, padding, number and buckets: what a group-mod and a group description share."""
     buckets = b"".join(_bucket(pipeline, group.kind, each) for each in group.buckets)

@@ -13,8 +13,8 @@ from controllers.openflow.pipeline import Pipeline
 
 NICIRA = 0x00002320
 
-CACHE = 1 << 16
-"""Encodings kept; beyond it the least recently used is made again."""
+CACHE = 1 << 12
+"""Encodings kept: what many flows share comes again soon; what is one flow's own isn't worth its memory."""
 
 _TYPE_LENGTH = Struct("!HH")
 _EXTENSION = Struct("!HHIH")
