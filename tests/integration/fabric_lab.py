@@ -22,6 +22,7 @@ from tests.integration.controller_switch import OwnSwitch, own_switch, until
 from tests.unit.fabric.clouds import DATAPATH
 
 BRIDGE = "vpc"
+DATAPATH_TYPE = "system" if Path("/sys/module/openvswitch").is_dir() else "netdev"
 LINK_LOCAL_GATEWAY = IPv4Address("169.254.1.1")
 
 
@@ -41,6 +42,7 @@ class FabricLab:
         self.want(self.state)
         self._spawn(sys.executable, "-m", "controllers.app", "fabric", "--run-dir", str(self.switch.run))
         self.switch.add_bridge(BRIDGE, DATAPATH, str(self.switch.run / "fabric.sock"))
+        self.switch.vsctl("set", "bridge", BRIDGE, f"datapath_type={DATAPATH_TYPE}")
         self._homes()
         self._ports()
         for eni in self.state.enis:
@@ -113,7 +115,7 @@ class FabricLab:
         command: list[str] = []
         for port in sorted(carriers):
             node = f"node{port}"
-            command += ["--", "add-br", node, "--", "set", "bridge", node, "datapath_type=netdev"]
+            command += ["--", "add-br", node, "--", "set", "bridge", node, f"datapath_type={DATAPATH_TYPE}"]
             command += _patch(BRIDGE, f"to-{node}", f"from-{node}", port)
             command += _patch(node, f"from-{node}", f"to-{node}", 1)
         for eni in self.state.enis:

@@ -89,7 +89,7 @@ class World:
         return {f"eni-{n}": cluster_lab.serve(self.lab, f"eni-{n}", port) for n in numbers}
 
     def tcp(
-        self, source: int, address: str, port: int = 8080, *, at: int, server_port: int = 8080, limit: float = 0.6
+        self, source: int, address: str, port: int = 8080, *, at: int, server_port: int = 8080, limit: float = 1.3
     ) -> Seen:
         """Connect and exchange data; the server listens at ENI ``at``."""
         servers = self.serve(at, port=server_port)
@@ -100,7 +100,7 @@ class World:
                 server.close()
 
     def ping(self, source: int, address: str) -> bool:
-        return cluster_lab.ping(self.lab, f"eni-{source}", IPv4Address(address), limit=0.5)
+        return cluster_lab.ping(self.lab, f"eni-{source}", IPv4Address(address), limit=1)
 
     def inside(self, number: int, work: Any) -> Any:
         return inside(self.lab.namespace(f"eni-{number}"), work)
