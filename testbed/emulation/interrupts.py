@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from testbed.emulation.errors import InterruptedByUserError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 _noted: list[int] = []
 _masked = threading.Event()
 
@@ -23,8 +25,8 @@ _masked = threading.Event()
 def deferred() -> Iterator[None]:
     """Note SIGINT, SIGTERM and SIGHUP instead of dying of them. Only the main thread can; others pass through.
 
-    When ``InterruptedByUserError`` leaves the body the command is over, and signals stay harmless: a second Ctrl-C
-    just after the rollback would otherwise replace its exit status by a death.
+    When ``InterruptedByUserError`` leaves the body the command is over, and signals are ignored from then on: a second
+    Ctrl-C just after the rollback, or while the interpreter ends, would otherwise replace its exit status by a death.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,11 +35,11 @@ def deferred() -> Iterator[None]:
     def note(number: int, _: FrameType | None) -> None:
         _noted.append(number)
 
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
+    before: dict[signal.Signals, _Handler] = {number: signal.signal(number, note) for number in _SIGNALS}
     try:
         yield
     except InterruptedByUserError:
-        before = {}
+        before = dict.fromkeys(_SIGNALS, signal.SIG_IGN)
         raise
     finally:
         for number, handler in before.items():
