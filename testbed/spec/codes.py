@@ -78,7 +78,6 @@ class Code(StrEnum):
     CAPACITY_PODS = "CAPACITY-PODS", "more pods than the cluster takes"
     CAPACITY_SERVICES = "CAPACITY-SERVICES", "more Services than addresses"
     QUOTA_ROUTES = "QUOTA-ROUTES", "more routes than the route table allows"
-    QUOTA_ENIS = "QUOTA-ENIS", "more ENIs or sub-ENIs than the flavour allows"
     QUOTA_GROUPS = "QUOTA-GROUPS", "more security groups or rules than allowed"
     ROUTE_DUPLICATE = "ROUTE-DUPLICATE", "two routes of one table have the same destination"
     ROUTE_TABLE_DEFAULT = "ROUTE-TABLE-DEFAULT", "a VPC with two default route tables"

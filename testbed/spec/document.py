@@ -32,6 +32,7 @@ class Document:
     texts: dict[Path, str] = field(default_factory=dict)
     damaged: set[Path] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
+    told: set[Fault] = field(default_factory=set)
 
     @property
     def root(self) -> Cursor:
@@ -70,8 +71,9 @@ class Document:
         if self.damaged and any(path[:length] in self.damaged for length in range(len(path) + 1)):
             return
         line, col = self.position(path, on_key)
-        fault = Fault(self.file, line, col, render_path(path), what, hint, code, severity)
-        if fault not in self.faults:
+        fault = Fault(self.file, line, col, render_path(path), plain(what), plain(hint), code, severity)
+        if fault not in self.told:
+            self.told.add(fault)
             self.faults.append(fault)
 
 

@@ -41,10 +41,11 @@ class Fault:
 
 
 class SpecError(Exception):
-    """The spec can't be used. ``faults`` holds every error (no warnings), in the order of files and lines."""
+    """The spec can't be used. ``faults`` holds every error, ``warnings`` the rest, in the order of files and lines."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[Fault], warnings: Iterable[Fault] = ()) -> None:
         self.faults = tuple(faults)
+        self.warnings = tuple(warnings)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
@@ -98,6 +99,11 @@ def listed(words: Iterable[str], limit: int = 8) -> str:
     sorted_words = sorted(words)
     tail = ", ..." if len(sorted_words) > limit else ""
     return ", ".join(show(word) for word in sorted_words[:limit]) + tail
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 node``, ``2 nodes``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def type_name(value: Any) -> str:

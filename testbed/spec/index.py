@@ -152,7 +152,7 @@ class Index:
             return self.nodes.get(name or "")
         known = {node: home for node, home in self.nodes.items() if cluster in ("", home[0].name)}
         if name not in known:
-            hint = did_you_mean(name, known) or f"nodes: {listed(known)}"
+            hint = did_you_mean(name, known) or (f"nodes: {listed(known)}" if known else "there is no node")
             cursor.fault(Code.REFERENCE_UNKNOWN, f"node {show(name)} does not exist", hint)
         return known.get(name)
 

@@ -113,18 +113,19 @@ def _report_unknown(document: Document, api_version: str, kind: str) -> None:
     if api_version == API_VERSION:
         kinds = set(SPECS)
     if api_version in groups:
-        homes = [version for version, known in _every_kind() if known == kind]
-        hint = f"{kind} is in apiVersion {listed(homes)}" if homes else did_you_mean(kind, kinds)
+        hint = _home(kind) or did_you_mean(kind, kinds)
         document.root["kind"].fault(Code.KIND_UNKNOWN, f"no such kind {show(kind)} in {api_version}", hint)
         return
     group = api_version.rpartition("/")[0]
     if "." in group and not group.endswith(".k8s.io") and not group.endswith("cnlab.dev"):
         document.root["kind"].warn(Code.KIND_IGNORED, f"kind {show(kind)} of {show(group)} is not emulated; ignored")
         return
-    homes = [version for version, known in _every_kind() if known == kind]
-    hint = f"{kind} is in apiVersion {listed(homes)}" if homes else did_you_mean(api_version, groups)
+    hint = _home(kind) or did_you_mean(api_version, groups)
     document.root["apiVersion"].fault(Code.KIND_UNKNOWN, f"no such apiVersion {show(api_version)}", hint)
 
 
-def _every_kind() -> list[tuple[str, str]]:
-    return [*published_kinds(), *KUBERNETES, *((API_VERSION, kind) for kind in SPECS)]
+def _home(kind: str) -> str:
+    """Which apiVersion a kind is in, said as a hint; nothing for a kind that there is not."""
+    everything = [*published_kinds(), *KUBERNETES, *((API_VERSION, name) for name in SPECS)]
+    homes = {version for version, known in everything if known == kind}
+    return f"{kind} is in apiVersion {listed(homes)}" if homes else ""

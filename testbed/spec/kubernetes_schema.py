@@ -69,9 +69,19 @@ def _validator(definition: str) -> jsonschema.Draft202012Validator:
     resource: Resource[Any] = Resource.from_contents(_definitions())
     registry: Registry[Any] = resource @ Registry()
     schema = {"$ref": f"https://kubernetes.io/api/_definitions.json#/$defs/{definition}"}
-    return jsonschema.Draft202012Validator(schema, registry=registry, format_checker=_FORMATS)
+    validator: jsonschema.Draft202012Validator = _STRICT(schema, registry=registry, format_checker=_FORMATS)
+    return validator
 
 
+def _is_integer(_: Any, instance: Any) -> bool:
+    """JSON Schema takes 80.0 for an integer; Kubernetes does not."""
+    return isinstance(instance, int) and not isinstance(instance, bool)
+
+
+_STRICT = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
 _FORMATS = jsonschema.FormatChecker(formats=())
 
 
@@ -152,8 +162,8 @@ def report_type(document: Document, path: Path, wanted: str, instance: Any) -> N
 def _report_format(document: Document, path: Path, error: jsonschema.ValidationError) -> None:
     bits = _INTEGER_BITS[str(error.validator_value)]
     if "ort" in str(path[-1]):  # port, nodePort, containerPort: Kubernetes' words for all of them
-        what = "must be between 1 and 65535, inclusive"
-        document.report(path, Code.PORT_RANGE, what, f"found {show(error.instance)}")
+        what = f"Invalid value: {show(error.instance)}: must be between 1 and 65535, inclusive"
+        document.report(path, Code.PORT_RANGE, what)
         return
     what = f"must be between {-(2**bits)} and {2**bits - 1}, found {show(error.instance)}"
     document.report(path, Code.FIELD_RANGE, what)

@@ -88,7 +88,7 @@ def _load(documents: list[Document], faults: list[Fault], base: Lab, running: La
     faults = _in_order(documents, [*faults, *(fault for item in found.values() for fault in item.faults)])
     errors = [fault for fault in faults if fault.severity is Severity.ERROR]
     if errors:
-        raise SpecError(errors)
+        raise SpecError(errors, [fault for fault in faults if fault.severity is Severity.WARNING])
     return Loaded(index.lab, tuple(faults))
 
 

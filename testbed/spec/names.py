@@ -110,5 +110,6 @@ def _check(text: str, pattern: re.Pattern[str], rule: str, longest: int) -> Prob
 
 
 def _better_name(text: str, pattern: re.Pattern[str]) -> str:
-    better = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    keep = "." if pattern in (_SUBDOMAIN, _WILDCARD) else ""
+    better = re.sub(rf"[^a-z0-9{keep}]+", "-", text.lower()).strip("-.")
     return f"did you mean {show(better)}?" if better and pattern.fullmatch(better) else ""

@@ -106,11 +106,15 @@ def _read_documents(text: str, name: str) -> tuple[list[Document], list[Fault]]:
         try:
             for event in yaml.parse(text[offset:], Loader=yaml.CSafeLoader):
                 builder.take(event)
+                if builder.too_deep:
+                    break
                 if len(documents) > MOST_DOCUMENTS:
                     what = f"more than {MOST_DOCUMENTS} documents"
                     faults.append(Fault(name, 1, 1, "", what, "split the file", Code.YAML_DOCUMENTS))
-                    return documents[:MOST_DOCUMENTS], faults
-            return documents, faults
+                    return [], faults
+            else:
+                return documents, faults
+            line = builder.give_up()
         except (yaml.MarkedYAMLError, yaml.reader.ReaderError) as error:
             line = builder.stopped(error, text[offset:])
         resume = _next_document(text, max(line - 1, lines + 1))
@@ -154,7 +158,8 @@ class _Builder:
     stack: list[_Frame] = field(default_factory=list)
     skipping: int = 0
     anchored: bool = False
-    stopped_early: bool = False
+    seen: bool = False
+    too_deep: int = 0
 
     def take(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
@@ -177,13 +182,16 @@ class _Builder:
         """Note the syntax error that ended parsing; return the line (in the file) where it was."""
         line, col, what, hint, code = _explain(error, text)
         line += self.lines
-        deep = self.document is not None and self.skipping
-        if not deep:
-            self.file_faults.append(Fault(self.name, line, col, "", what, hint, code))
+        self.file_faults.append(Fault(self.name, line, col, "", what, hint, code))
+        self.give_up()
+        return line
+
+    def give_up(self) -> int:
+        """Leave the document that is being read, keeping its faults; the line where it became too deep, if it did."""
         if self.document is not None:
             self.file_faults.extend(self.document.faults)
             self.document = None
-        return line
+        return self.too_deep
 
     def _mark(self, event: yaml.Event) -> Position:
         mark = event.start_mark
@@ -192,7 +200,7 @@ class _Builder:
 
     def _start_document(self, event: yaml.DocumentStartEvent) -> None:
         self.document = Document(self.name, {}, self._mark(event))
-        self.stack, self.skipping, self.anchored = [], 0, False
+        self.stack, self.skipping, self.anchored, self.seen = [], 0, False, False
         if event.version is not None and tuple(event.version) not in ((1, 1), (1, 2)):
             version = ".".join(map(str, event.version))
             self.document.report((), Code.YAML_VERSION, f"unsupported YAML version {version}", "remove the directive")
@@ -201,15 +209,13 @@ class _Builder:
         document, self.document = self.document, None
         if document is None:
             return
-        if document.value or document.faults:
+        if self.seen or document.faults:
             self.documents.append(document)
 
     def _open(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
         self._check_properties(event, "map" if isinstance(event, yaml.MappingStartEvent) else "seq")
         if len(self.stack) >= MOST_DEPTH:
-            self._report(event, Code.YAML_DEPTH, f"nesting deeper than {MOST_DEPTH}", "flatten it")
-            self._place(None, event, damaged=True)
-            self.skipping = 1
+            self._refuse_depth(event)
             return
         value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
         if self._awaits_key():
@@ -222,9 +228,15 @@ class _Builder:
             return
         self.stack.append(_Frame(value, path))
 
+    def _refuse_depth(self, event: yaml.Event) -> None:
+        self._report(event, Code.YAML_DEPTH, f"nesting deeper than {MOST_DEPTH}", "flatten it")
+        self.too_deep = self._mark(event)[0]
+
     def _skip(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             self.skipping += 1
+            if len(self.stack) + self.skipping > MOST_DEPTH:
+                self._refuse_depth(event)
         elif isinstance(event, yaml.CollectionEndEvent):
             self.skipping -= 1
 
@@ -246,6 +258,8 @@ class _Builder:
             return
         if isinstance(value, str) and (bad := _FORBIDDEN.search(value)):
             self._report(event, Code.YAML_CONTROL, f"control character U+{ord(bad.group()):04X} not allowed", "")
+            self._place(None, event, damaged=True)
+            return
         path = self._place(value, event)
         if path is not None and unquoted and not isinstance(value, str) and value is not None:
             self.document.texts[path] = event.value
@@ -305,6 +319,7 @@ class _Builder:
         if isinstance(value, dict):
             self.document.value = value
             self.document.start = self._mark(event)
+            self.seen = True
         elif value is not None and not damaged:
             hint = "expected a mapping with apiVersion, kind"
             self._report(event, Code.YAML_TOP_LEVEL, f"top level must be a mapping, found {found(value)}", hint)

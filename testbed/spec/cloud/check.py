@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import typing
 from typing import Any
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from testbed.spec.cloud.fields import Part
-from testbed.spec.cloud.kinds import SPECS
+from testbed.spec.cloud.kinds import CHOICES, MODEL_WORDS, SPECS
 from testbed.spec.codes import Code
 from testbed.spec.document import Cursor, Document, Path
 from testbed.spec.faults import did_you_mean, show
@@ -35,6 +36,7 @@ def check_cloud(document: Document, kind: str) -> Part | None:
     """The validated ``spec`` of a document, or None after faults were reported."""
     _check_frame(document)
     _check_containers(document)
+    _check_choices(document)
     value = document.value.get("spec")
     if value is None:
         document.report(("spec",), Code.FIELD_REQUIRED, "Required value")
@@ -83,6 +85,32 @@ def _check_containers(document: Document) -> None:
         check_definition(document, container.path, container.value, _CONTAINER)
 
 
+def _check_choices(document: Document) -> None:
+    """Where exactly one of several fields must be written."""
+    spec = document.root["spec"]
+    for path, fields in CHOICES.items():
+        for cursor in _places(spec, path):
+            if isinstance(cursor.value, dict):
+                _check_choice(cursor, fields)
+
+
+def _places(cursor: Cursor, path: tuple[str, ...]) -> list[Cursor]:
+    if not path:
+        return [cursor]
+    if path[0] == "*":
+        return [place for item in cursor.items() for place in _places(item, path[1:])]
+    return _places(cursor[path[0]], path[1:])
+
+
+def _check_choice(cursor: Cursor, fields: tuple[str, ...]) -> None:
+    given = [name for name in fields if cursor[name].present]
+    wanted = f"exactly one of {', '.join(fields)}"
+    if not given:
+        cursor.fault(Code.FIELD_REQUIRED, f"Required value: {wanted}")
+    for name in given[1:]:
+        cursor[name].fault(Code.FIELD_FORBIDDEN, f"Forbidden: set together with {given[0]}", f"write {wanted}")
+
+
 def _report(document: Document, spec: type[Part], detail: ErrorDetails) -> None:
     path: Path = ("spec", *detail["loc"])
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
@@ -97,13 +125,21 @@ def _report(document: Document, spec: type[Part], detail: ErrorDetails) -> None:
         if isinstance(value, str):
             listing = ", ".join(show(word) for word in sorted(supported))
             what = f"Unsupported value: {show(value)}: supported values: {listing}"
-            document.report(path, Code.FIELD_VALUE, what, did_you_mean(value, supported))
+            document.report(path, Code.FIELD_VALUE, what, _other_word(path, value) or did_you_mean(value, supported))
         else:
             report_type(document, path, "a string", value)
     elif kind in _WANTED:
         report_type(document, path, _WANTED[kind], value)
     else:
         _report_range(document, path, kind, context, value)
+
+
+def _other_word(path: Path, value: str) -> str:
+    """What other products call a network model."""
+    if path[-1] != "networkModel":
+        return ""
+    near = difflib.get_close_matches(value.lower(), MODEL_WORDS, n=1, cutoff=0.75)
+    return f"did you mean {show(MODEL_WORDS[near[0]])}?" if near else ""
 
 
 def _report_range(document: Document, path: Path, kind: str, context: dict[str, Any], value: Any) -> None:

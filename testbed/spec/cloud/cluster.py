@@ -37,6 +37,9 @@ _CLUSTER_FIELDS = {
     "eniSecurityGroups": (NetworkModel.ENI,),
     "warmPool": (NetworkModel.ENI,),
 }
+_RANGES = ("containerCIDR", "podSubnets")
+"""Where pods' addresses come from in one model or the other. Both may be written: the model chooses, so that the same
+document serves all three by changing one word."""
 _POOL_FIELDS = ("bareMetal", "subENIs", "enis", "podSecurityGroups")
 
 
@@ -69,7 +72,7 @@ def convert_cluster(document: Document, spec: ClusterSpec, around: Surroundings)
     vpcs = (*around.vpcs, *place.made_vpcs)
     ranges = [cidr for vpc in vpcs if vpc.name == place.vpc for cidr in vpc.cidrs]
     neighbours = [peer.container_cidr for peer in around.clusters if peer.name != name and peer.container_cidr]
-    container_cidr = spec.container_cidr
+    container_cidr = None if model is NetworkModel.ENI else spec.container_cidr
     if container_cidr is None and model is not NetworkModel.ENI:
         kept = around.running.container_cidr if around.running else None
         container_cidr = kept or _free_range([*ranges, *neighbours, service_cidr])
@@ -117,7 +120,7 @@ def _choose_place(cursor: Cursor, name: str, spec: ClusterSpec, model: NetworkMo
             what = f"Required value: the lab has {len(known)} VPCs"
             cursor["vpc"].fault(Code.FIELD_REQUIRED, what, f"name one of {listed(item.name for item in known)}")
     node_subnet = spec.node_subnet or _only_subnet(cursor, vpc, spec, around)
-    pod_subnets = tuple(spec.pod_subnets)
+    pod_subnets = tuple(spec.pod_subnets) if model is NetworkModel.ENI else ()
     if model is NetworkModel.ENI and not pod_subnets and node_subnet:
         pod_subnets = (node_subnet,)
     return _Place(vpc or "", node_subnet, pod_subnets)
@@ -128,7 +131,8 @@ def _make_place(name: str, spec: ClusterSpec, model: NetworkModel, made: Source)
     subnets = [Subnet(f"{name}-nodes", vpc.name, _MADE_NODES, made)]
     if model is NetworkModel.ENI and not spec.pod_subnets:
         subnets.append(Subnet(f"{name}-pods", vpc.name, _MADE_PODS, made))
-    pod_subnets = tuple(spec.pod_subnets) or tuple(subnet.name for subnet in subnets[1:])
+    named = tuple(spec.pod_subnets) if model is NetworkModel.ENI else ()
+    pod_subnets = named or tuple(subnet.name for subnet in subnets[1:])
     return _Place(vpc.name, subnets[0].name, pod_subnets, (vpc,), tuple(subnets))
 
 
@@ -163,7 +167,7 @@ def _automatic_ranges() -> Iterator[IPv4Network]:
 
 def _check_model_fields(cursor: Cursor, model: NetworkModel) -> None:
     for field, models in _CLUSTER_FIELDS.items():
-        if cursor[field].present and model not in models:
+        if cursor[field].present and model not in models and field not in _RANGES:
             _refuse_field(cursor[field], field, models, model)
     if model is not NetworkModel.ENI:
         for pool in cursor["nodePools"].items():

@@ -28,6 +28,7 @@ from testbed.model.kubernetes import Container
 from testbed.model.source import Source
 from testbed.spec.cloud.fields import Part
 from testbed.spec.cloud.kinds import (
+    CHOICES,
     ElasticIpSpec,
     InternetHostSpec,
     LoadBalancerSpec,
@@ -98,17 +99,9 @@ def convert_cloud(document: Document, spec: Part, clouds: Clouds) -> CloudObject
     raise TypeError(f"no conversion for {type(spec).__name__}")
 
 
-def chosen(cursor: Cursor, names: tuple[str, ...]) -> str | None:
-    """Which one of several exclusive fields is set; a fault where it is none or several."""
-    given = [name for name in names if cursor[name].present]
-    if len(given) == 1:
-        return given[0]
-    wanted = f"exactly one of {', '.join(names)}"
-    if not given:
-        cursor.fault(Code.FIELD_REQUIRED, f"Required value: {wanted}")
-    for name in given[1:]:
-        cursor[name].fault(Code.FIELD_FORBIDDEN, f"Forbidden: set together with {given[0]}", f"write {wanted}")
-    return None
+def chosen(cursor: Cursor, path: tuple[str, ...]) -> str:
+    """Which one of several exclusive fields is written; checking has made sure that one is."""
+    return next(name for name in CHOICES[path] if cursor[name].present)
 
 
 def _at(document: Document, cursor: Cursor) -> Source:
@@ -116,13 +109,11 @@ def _at(document: Document, cursor: Cursor) -> Source:
 
 
 def _routes(document: Document, spec: RouteTableSpec) -> tuple[CloudRoute, ...]:
-    kinds = tuple(target.value for target in RouteTarget)
     routes = []
     for cursor, route in zip(document.root["spec"]["routes"].items(), spec.routes, strict=True):
-        kind = chosen(cursor["nextHop"], kinds)
-        if kind is not None:
-            target = cursor["nextHop"][kind].text_or("")
-            routes.append(CloudRoute(route.destination, RouteTarget(kind), target, _at(document, cursor)))
+        kind = chosen(cursor["nextHop"], ("routes", "*", "nextHop"))
+        target = cursor["nextHop"][kind].text_or("")
+        routes.append(CloudRoute(route.destination, RouteTarget(kind), target, _at(document, cursor)))
     return tuple(routes)
 
 
@@ -157,15 +148,13 @@ def _nat_gateway(document: Document, spec: NatGatewaySpec, clouds: Clouds) -> Cl
     root = document.root["spec"]
     snat, dnat = [], []
     for cursor, rule in zip(root["snatRules"].items(), spec.snat_rules, strict=True):
-        if chosen(cursor, ("subnet", "cidr")):
-            snat.append(NatSnatRule(rule.eip, _at(document, cursor), rule.subnet, rule.cidr))
+        snat.append(NatSnatRule(rule.eip, _at(document, cursor), rule.subnet, rule.cidr))
     for cursor, opening in zip(root["dnatRules"].items(), spec.dnat_rules, strict=True):
-        kind = chosen(cursor["target"], ("server", "node"))
-        if kind:
-            target = f"{kind.capitalize()}/{cursor['target'][kind].text_or('')}"
-            protocol, port = Protocol(opening.protocol), opening.port
-            source = _at(document, cursor)
-            dnat.append(NatDnatRule(opening.eip, protocol, port, target, opening.target_port, source))
+        kind = chosen(cursor["target"], ("dnatRules", "*", "target"))
+        target = f"{kind.capitalize()}/{cursor['target'][kind].text_or('')}"
+        protocol, port = Protocol(opening.protocol), opening.port
+        source = _at(document, cursor)
+        dnat.append(NatDnatRule(opening.eip, protocol, port, target, opening.target_port, source))
     vpc = clouds.subnet_vpcs.get(spec.subnet, "")
     return CloudNatGateway(name_of(document), vpc, spec.subnet, document.source, tuple(snat), tuple(dnat))
 
@@ -174,9 +163,7 @@ def _eip_target(document: Document, spec: ElasticIpSpec) -> str | None:
     if spec.bound_to is None:
         return None
     cursor = document.root["spec"]["boundTo"]
-    kind = chosen(cursor, ("server", "node", "pod", "loadBalancer"))
-    if kind is None:
-        return None
+    kind = chosen(cursor, ("boundTo",))
     name = cursor[kind].text_or("")
     if kind == "pod" and "/" not in name:
         name = f"default/{name}"

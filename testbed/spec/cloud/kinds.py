@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema
 
 from testbed.model.cloud import ElbClass
-from testbed.model.desired import NetworkModel, Protocol
+from testbed.model.desired import Protocol
 from testbed.spec.cloud.fields import Address, Cidr, Labels, Name, OwnCidr, Part, Port, PortRanges
 
 API_VERSION = "cnlab.dev/v1"
@@ -234,4 +234,22 @@ SPECS: dict[str, type[Part]] = {
     "Cluster": ClusterSpec,
 }
 
-MODELS = tuple(model.value for model in NetworkModel)
+CHOICES: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("routes", "*", "nextHop"): ("server", "node", "peering", "natGateway"),
+    ("snatRules", "*"): ("subnet", "cidr"),
+    ("dnatRules", "*", "target"): ("server", "node"),
+    ("boundTo",): ("server", "node", "pod", "loadBalancer"),
+}
+"""Where (below ``spec``, ``*`` for each item) exactly one of several fields must be written."""
+
+MODEL_WORDS = {
+    "vxlan": "tunnel",
+    "overlay": "tunnel",
+    "overlay_l2": "tunnel",
+    "tunnel": "tunnel",
+    "vpc": "vpc",
+    "vpc-router": "vpc",
+    "eni": "eni",
+    "cloud-native-2.0": "eni",
+}
+"""What other products call the network models."""

@@ -121,6 +121,8 @@ def check_secret(document: Document) -> None:
     for field in _TLS_FIELDS:
         written = root["stringData"][field] if root["stringData"][field].present else root["data"][field]
         text = _secret_text(root, field)
+        if written.text and not root["stringData"][field].present and _decode(written.text) is None:
+            continue
         if text == "":
             written.fault(Code.FIELD_REQUIRED, "Required value")
         elif not _PEM[field].search(text):

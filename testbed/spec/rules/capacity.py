@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from testbed.model.cloud import Cluster, NodePool
 from testbed.model.desired import NetworkModel
 from testbed.spec.codes import Code
-from testbed.spec.faults import show
+from testbed.spec.faults import counted, show
 from testbed.spec.index import Index
 
 RESERVED_IN_SUBNET = 5
@@ -29,12 +29,12 @@ class _Demand:
 
     def __str__(self) -> str:
         parts = [
-            (self.nodes, "nodes"),
-            (self.masters, "masters"),
-            (self.carriers, "carrier ENIs"),
-            (self.others, "servers and gateways"),
+            (self.nodes, "node"),
+            (self.masters, "master"),
+            (self.carriers, "carrier ENI"),
+            (self.others, "other host"),
         ]
-        return ", ".join(f"{count} {name}" for count, name in parts if count)
+        return ", ".join(counted(count, noun) for count, noun in parts if count)
 
 
 def check_capacity(index: Index) -> None:

@@ -8,7 +8,7 @@ from testbed.model.cloud import Cluster, Vpc
 from testbed.model.desired import NetworkModel
 from testbed.spec.codes import Code
 from testbed.spec.document import Cursor
-from testbed.spec.faults import show
+from testbed.spec.faults import counted, show
 from testbed.spec.index import Index
 from testbed.spec.kube.common import check_duplicates
 from testbed.spec.names import check_label
@@ -97,8 +97,9 @@ def _check_blocks(cursor: Cursor, cluster: Cluster, cidr: IPv4Network, nodes: in
     needed = nodes + cluster.masters
     if blocks < needed:
         least = mask - max(needed - 1, 0).bit_length()
-        masters = f" and {cluster.masters} masters" if cluster.masters else ""
-        what = f"containerCIDR {cidr} holds {blocks} node blocks of /{mask}; {nodes} nodes{masters} need at least"
+        masters = f" and {counted(cluster.masters, 'master')}" if cluster.masters else ""
+        what = f"containerCIDR {cidr} holds {blocks} node blocks of /{mask}; "
+        what += f"{counted(nodes, 'node')}{masters} need at least"
         hint = f"a containerCIDR of /{least}, or a larger fixPoolMask"
         cursor.fault(Code.CIDR_SIZE, f"{what} /{least}", hint)
 

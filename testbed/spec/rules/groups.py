@@ -56,7 +56,7 @@ def check_groups(index: Index, cursor: Cursor, names: Sequence[str], vpc: str | 
     """A list of group names. ``standing``: how many groups the ENI carries besides."""
     cursors = cursor.items() if len(cursor.items()) == len(names) else [cursor] * len(names)
     if len(names) + standing > MOST_GROUPS:
-        besides = f" besides {standing} of the cluster" if standing else ""
+        besides = f" besides {standing} others" if standing else ""
         what = f"{len(names)} security groups{besides}; an ENI carries at most {MOST_GROUPS}"
         cursor.fault(Code.QUOTA_GROUPS, what, on_key=True)
     for position, (item, name) in enumerate(zip(cursors, names, strict=True)):

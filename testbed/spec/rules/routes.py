@@ -8,7 +8,7 @@ from testbed.model.cloud import CloudRoute, RouteTable, RouteTarget
 from testbed.model.desired import NetworkModel
 from testbed.spec.codes import Code
 from testbed.spec.document import Cursor
-from testbed.spec.faults import show
+from testbed.spec.faults import counted, show
 from testbed.spec.index import Index
 
 DEFAULT_QUOTA = 200
@@ -109,7 +109,9 @@ def _check_quotas(index: Index) -> None:
         for name, room in tables:
             others = _other_nodes(index, cluster.name, cluster.vpc)
             if room >= 0 and count > room - others:
-                what = f'{count} nodes need {count} routes; route table "{name}" has room for {max(room - others, 0)}'
+                free = max(room - others, 0)
+                needs = f"{counted(count, 'node')} need {counted(count, 'route')}"
+                what = f'{needs}; route table "{name}" has room for {free}'
                 cursor = index.cursor("clusters", cluster)["spec"]["nodePools"]
                 cursor.fault(Code.QUOTA_ROUTES, what, "fewer nodes, or a larger quota", on_key=True)
 

@@ -89,7 +89,8 @@ def _check_annotations(index: Index, placed: Placed) -> None:
         return
     groups, more = names_in(annotations.get(GROUPS, "")), names_in(annotations.get(MORE_GROUPS, ""))
     check_groups(index, cursor[GROUPS], groups, placed.cluster.vpc)
-    check_groups(index, cursor[MORE_GROUPS], more, placed.cluster.vpc, len(groups) or 1)
+    if more:
+        check_groups(index, cursor[MORE_GROUPS], more, placed.cluster.vpc, len(groups) or 1)
     index.elastic_ip(cursor[EIP_ID], annotations.get(EIP_ID))
 
 
