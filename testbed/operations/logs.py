@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from testbed.emulation.rundir import RunDir
+from testbed.model.kubernetes import Container
 from testbed.operations.errors import BadRequestError
 from testbed.operations.hosts import find_pod
 from testbed.operations.memory import Memory
 from testbed.operations.programs import LOGS
+from testbed.workloads.rundir import RunDir as Runtime
 
 
 def part_log(rundir: RunDir, what: str) -> Path | None:
@@ -24,24 +27,19 @@ def part_log(rundir: RunDir, what: str) -> Path | None:
 def container_log(rundir: RunDir, memory: Memory, what: str, container: str | None, namespace: str) -> Path:
     """The log of a container of a pod, server or internet host; of its first when none is named."""
     name = what.partition("/")[2] or what
-    for host in memory.hosts:
-        if host.name == name:
-            owner, names = host.owner, [each.name for each in host.containers]
-            break
-    else:
-        pod = find_pod(memory, name, namespace)
-        owner, names = pod.owner, [each.name for each in pod.template.spec.containers]
+    names = next((_names(host.containers) for host in memory.hosts if host.name == name), None)
+    if names is None:
+        names = _names(find_pod(memory, name, namespace).template.spec.containers)
     if not names:
         raise BadRequestError(f"{what} runs no container")
     if container is not None and container not in names:
         raise BadRequestError(f"{what} has no container {container}; it has: {', '.join(names)}")
     chosen = container or names[0]
-    return _existing(log_path(rundir, owner, chosen), f"container {chosen} of {what}")
+    return _existing(Runtime(rundir.path).log(name, chosen), f"container {chosen} of {what}")
 
 
-def log_path(rundir: RunDir, owner: str, container: str) -> Path:
-    """``Pod/default/db-0`` and ``echo`` -> the file that the kubelet writes the container's output to."""
-    return rundir.logs / f"{owner.replace('/', '_')}_{container}.log"
+def _names(containers: Iterable[Container]) -> list[str]:
+    return [container.name for container in containers]
 
 
 def _existing(path: Path, what: str) -> Path:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from testbed.observe.verdicts import Check, Report
 
+ROOMY = 120
+"""Columns from which expected and seen stand side by side."""
+
 
 def render_report(report: Report, *, evidence: bool = False) -> RenderableType:
     """The verdict first, then one line a check; below, what failed and why (and all evidence when asked)."""
-    parts: list[RenderableType] = [_checks_table(report.checks), Text()]
+    parts: list[RenderableType] = [_ChecksTable(report.checks), Text()]
     for check in report.checks:
         if check.evidence and (evidence or not check.ok):
             parts.append(_evidence(check))
@@ -65,21 +69,42 @@ def render_junit(reports: Sequence[Report]) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _checks_table(checks: Sequence[Check]) -> Table:
+@dataclass(frozen=True, slots=True)
+class _ChecksTable:
+    """One line a check. Where there is little room, what was expected is said only where it was not seen."""
+
+    checks: Sequence[Check]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _checks_table(self.checks, narrow=options.max_width < ROOMY)
+
+
+def _checks_table(checks: Sequence[Check], *, narrow: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("CHECK", overflow="fold", min_width=20)
     with_model = len({check.model for check in checks}) > 1  # a report's name says it where there is but one
     if with_model:
         table.add_column("MODEL", no_wrap=True, min_width=6)
-    table.add_column("EXPECTED", overflow="fold", min_width=10)
+    if not narrow:
+        table.add_column("EXPECTED", overflow="fold", min_width=10)
     table.add_column("SEEN", overflow="fold", min_width=10)
     table.add_column("VERDICT", no_wrap=True, min_width=7)
     for check in checks:
-        model = [Text(check.model, style="dim")] if with_model else []
-        seen = Text(check.seen, style="" if check.ok else "red")
-        table.add_row(_number(check), check.title, *model, check.expected, seen, _verdict(check))
+        cells: list[Text | str] = [_number(check), check.title]
+        if with_model:
+            cells.append(Text(check.model, style="dim"))
+        if not narrow:
+            cells.append(check.expected)
+        table.add_row(*cells, _seen(check, narrow), _verdict(check))
     return table
+
+
+def _seen(check: Check, narrow: bool) -> Text:
+    if check.ok:
+        return Text(check.seen)
+    before = f"expected {check.expected}; " if narrow else ""
+    return Text(before + check.seen, style="red")
 
 
 def _verdict(check: Check) -> Text:
