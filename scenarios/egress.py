@@ -60,7 +60,7 @@ def nat_gateway(*subnets: str) -> str:
     return NAT_FOR.format(address=NAT_EIP, rules=rules)
 
 
-@scenario("topologies/cloud.yaml")
+@scenario("topologies/peered.yaml")
 def egress(lab: RunningLab, checks: Checks) -> None:
     """Egress three ways: node EIP, pod EIP, NAT gateway"""
     pod, inet = lab.pod("web-0"), lab.host("inet")

@@ -242,7 +242,7 @@ class NetworkModel(StrEnum):
 class PodPort:
     """A pod's attachment to its node's br-int. ``vlan`` is its sub-ENI on the carrier (``eni`` model).
 
-    ``exclusive``: the pod's own ENI goes to the fabric; this port carries the Service range only.
+    ``exclusive``: the pod's own ENI goes to the fabric; this port (and ``mac``) carries the Service range only.
     """
 
     namespace: str

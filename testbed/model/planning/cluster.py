@@ -9,7 +9,7 @@ from testbed.model.cloud import Cluster
 from testbed.model.desired import GATEWAY_MAC, ClusterNode, ClustersState, ClusterState, PodPort, ServicePort
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator
-from testbed.model.planning.names import ex_datapath, int_datapath
+from testbed.model.planning.names import ex_datapath, int_datapath, service_link_mac
 from testbed.model.planning.resolved import PlannedNode, PlannedPod
 
 
@@ -68,13 +68,14 @@ def _node(node: PlannedNode, pods: Sequence[PlannedPod]) -> ClusterNode:
 
 def _pod(pod: PlannedPod) -> PodPort:
     assert pod.address is not None
+    exclusive = pod.nic is not None and pod.nic.vlan is None
     return PodPort(
         namespace=pod.namespace,
         name=pod.name,
         address=pod.address,
-        mac=pod.mac,
+        mac=service_link_mac(pod.mac) if exclusive else pod.mac,
         port=pod.port,
         owner=pod.owner,
         vlan=pod.nic.vlan if pod.nic else None,
-        exclusive=pod.nic is not None and pod.nic.vlan is None,
+        exclusive=exclusive,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.model.cloud import Cluster
-from testbed.model.desired import NODE_PORT_ADDRESS, NODE_PORTS, REFUSE_MAC, NetworkModel
+from testbed.model.desired import NODE_PORT_ADDRESS, NODE_PORTS, NODE_STAND_IN, REFUSE_MAC, NetworkModel
 from testbed.model.planning.resolved import PlannedNode
 
 
@@ -38,12 +38,20 @@ table arp cnlab {
 
 
 def _node_ports(node: PlannedNode) -> list[str]:
-    """The node's own connections to its NodePorts would stay on its loopback: they go to br-int instead."""
+    """The node's own connections to its NodePorts would stay on its loopback: they go to br-int instead.
+
+    The node's stack as an endpoint of its own or of a NodePort's client must see the node's address as its peer, which
+    can't be on the wire.
+    """
     first, last = NODE_PORTS
     return [
         "  chain output {",
         "    type nat hook output priority -100; policy accept;",
         f"    ip daddr {node.address} meta l4proto {{ tcp, udp }} th dport {first}-{last} dnat to {NODE_PORT_ADDRESS}",
+        "  }",
+        "  chain input {",
+        "    type nat hook input priority 100; policy accept;",
+        f"    ip saddr {NODE_STAND_IN} snat to {node.address}",
         "  }",
     ]
 

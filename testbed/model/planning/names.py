@@ -31,6 +31,11 @@ def pod_mac(address: IPv4Address) -> str:
     return "0a:58:" + ":".join(f"{byte:02x}" for byte in address.packed)
 
 
+def service_link_mac(mac: str) -> str:
+    """MAC of the second link, for the Service range, of a pod whose own ENI has ``mac``."""
+    return "0a" + mac[2:]
+
+
 def fabric_interface(port: int) -> str:
     return f"e{port}"
 

@@ -28,6 +28,7 @@ from testbed.model.planning.names import (
     fabric_interface,
     int_datapath,
     pod_interface,
+    service_link_mac,
 )
 from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
 from testbed.model.wiring import (
@@ -137,7 +138,7 @@ class _Scene:
         exclusive = pod.nic is not None and pod.nic.vlan is None
         if exclusive and pod.nic is not None:
             yield self._fabric_link(pod.host, "eth0", pod.mac, pod.nic.eni, pod.owner)
-            yield Veth(Endpoint(pod.host, "eth1", _service_mac(pod)), far, self._underlay, pod.owner)
+            yield Veth(Endpoint(pod.host, "eth1", service_link_mac(pod.mac)), far, self._underlay, pod.owner)
             return
         yield Veth(Endpoint(pod.host, "eth0", pod.mac), far, self._pod_mtu(pod), pod.owner)
 
@@ -254,23 +255,24 @@ class _Scene:
     def offloads(self) -> Iterator[Offload]:
         """Open vSwitch 3.1 in user space can't tunnel frames that still need segmenting or a checksum.
 
-        So whatever may reach a VXLAN port arrives whole: the pods' own frames, the node's through br-int, and
-        those that come in from the fabric for a NodePort.
+        Any sender's frames may end in a VXLAN port (through a NodePort), and on the way there a translated address
+        spoils a checksum that was left for later. So in a lab with a tunnel network everybody sends frames whole.
         """
-        if not self._userspace:
+        if not self._userspace or not self._tunnelled():
             return
         for node in self._nodes:
-            if self._clusters[node.cluster].model is NetworkModel.TUNNEL:
-                yield Offload(node.name, "br-int")
-                yield Offload(FABRIC, fabric_interface(node.eni))
+            yield Offload(node.name, "br-ex")
+            yield Offload(node.name, "br-int")
+        for host in self._hosts:
+            yield Offload(host.name, "eth0")
         for pod in self._pods:
-            if pod.model is NetworkModel.TUNNEL:
-                yield Offload(pod.host, "eth0")
+            yield Offload(pod.host, "eth0")
+            if pod.nic is not None and pod.nic.vlan is None:
+                yield Offload(pod.host, "eth1")
+
+    def _tunnelled(self) -> bool:
+        return any(cluster.model is NetworkModel.TUNNEL for cluster in self._clusters.values())
 
 
 def _interface(address: IPv4Address, cidr: IPv4Network | None) -> IPv4Interface:
     return IPv4Interface((int(address), cidr.prefixlen if cidr else 32))
-
-
-def _service_mac(pod: PlannedPod) -> str:
-    return "0a" + pod.mac[2:]
