@@ -86,7 +86,10 @@ def _sysctls(folder: Path) -> Iterator[str]:
 
 
 def _processes(lab: str) -> Iterator[str]:
-    """Processes that carry the lab's mark, and those in network namespaces that carry no lab's mark at all."""
+    """Processes that carry the lab's mark, and orphans and children of ours in other network namespaces.
+
+    What a leak leaves has lost its parent; a process of another namespace whose parent lives is its parent's affair.
+    """
     home = os.stat("/proc/self/ns/net").st_ino
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == os.getpid():
@@ -94,11 +97,12 @@ def _processes(lab: str) -> Iterator[str]:
         try:
             environment = Path("/proc", entry, "environ").read_bytes().split(b"\0")
             foreign = os.stat(f"/proc/{entry}/ns/net").st_ino != home
+            parent = int(Path("/proc", entry, "stat").read_bytes().rpartition(b")")[2].split()[1])
             command = Path("/proc", entry, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
         marks = [item for item in environment if item.startswith(b"CNLAB=")]
-        if b"CNLAB=" + lab.encode() in marks or (foreign and not marks):
+        if b"CNLAB=" + lab.encode() in marks or (foreign and not marks and parent in (1, os.getpid())):
             yield f"{entry} {command.strip()}"
 
 

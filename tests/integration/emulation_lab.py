@@ -104,14 +104,14 @@ def start_child(rundir: RunDir, pods: int, kill_at: int = -1) -> subprocess.Pope
 
 
 def expect_unchanged(before: Snapshot, lab: str, limit: float = 10.0) -> None:
-    """The machine is as before within ``limit`` seconds, but for other programs that ended meanwhile.
+    """The machine is as before within ``limit`` seconds, but for what other programs do meanwhile.
 
-    That programs of the user's are not ended by us is what ``decoys`` proves.
+    That what is the user's is not ended by us, ``decoys`` proves; and a lab names no namespace in /run/netns.
     """
-    ended = ("- sockets", "- processes")
+    others = ("- sockets", "- processes", "- mounts", "- named namespaces", "+ named namespaces")
 
     def changed() -> list[str]:
-        return [line for line in differences(before, take_snapshot(lab)) if not line.startswith(ended)]
+        return [line for line in differences(before, take_snapshot(lab)) if not line.startswith(others)]
 
     try:
         until(lambda: not changed(), limit, "the machine to be as before", pause=0.05)

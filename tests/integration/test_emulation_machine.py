@@ -6,7 +6,8 @@ import secrets
 
 from testbed.emulation.bench import measure, measure_plain, median, render_bench
 from testbed.emulation.doctor import Level, examine, is_fit
-from testbed.emulation.snapshot import differences, take_snapshot
+from testbed.emulation.snapshot import take_snapshot
+from tests.integration.emulation_lab import expect_unchanged
 
 
 def test_a_machine_that_runs_these_tests_is_fit() -> None:
@@ -14,7 +15,7 @@ def test_a_machine_that_runs_these_tests_is_fit() -> None:
     findings = examine()
     assert is_fit(findings), [finding for finding in findings if finding.level is not Level.OK]
     assert {"privileges", "Open vSwitch", "datapath", "nftables NAT", "memory"} <= {f.subject for f in findings}
-    assert differences(before, take_snapshot(name)) == ()
+    expect_unchanged(before, name)
 
 
 def test_the_bench_measures_both_and_leaves_nothing() -> None:
@@ -26,4 +27,4 @@ def test_the_bench_measures_both_and_leaves_nothing() -> None:
     text = render_bench(2, 6, median([ours]), plain)
     assert "2 nodes, 6 pods" in text
     assert "plain Mininet: build" in text
-    assert differences(before, take_snapshot(name)) == ()
+    expect_unchanged(before, name)
