@@ -93,11 +93,11 @@ class Session:
         self.rundir = rundir
         self.found = found
         self.seconds: dict[str, float] = {}
-        self._state = found.state or State(rundir.lab, datapath)
+        self._state = found.state or State(rundir.lab, datapath, userspace_tso=userspace_tso)
         self._progress = progress
         self._switch_step = -1
         self._journal = Journal(rundir)
-        self._switches = OpenVSwitches(rundir, self._state.datapath, userspace_tso)
+        self._switches = OpenVSwitches(rundir, self._state.datapath, self._state.userspace_tso)
         if found.state is None:
             write_state(rundir, self._state)
 

@@ -25,13 +25,16 @@ class Datapath(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``settled`` is false while the very first ``up`` of the lab has not ended: then a failure removes the lab."""
+    """``userspace_tso`` and ``datapath`` were chosen by the first ``up`` and hold for all switches made later.
+
+    ``settled`` is false while the very first ``up`` of the lab has not ended: then a failure removes the lab."""
 
     lab: str
     datapath: Datapath
     generation: int = 0
     spec_paths: tuple[str, ...] = ()
     settled: bool = False
+    userspace_tso: bool = True
     wiring: Wiring = field(default_factory=Wiring)
 
 
@@ -42,6 +45,7 @@ def write_state(rundir: RunDir, state: State) -> None:
         "generation": state.generation,
         "spec_paths": list(state.spec_paths),
         "settled": state.settled,
+        "userspace_tso": state.userspace_tso,
         "wiring": encode(state.wiring),
     }
     write_atomically(rundir.state, json.dumps(document, separators=(",", ":")))
@@ -61,6 +65,7 @@ def read_state(rundir: RunDir) -> State | None:
             generation=document["generation"],
             spec_paths=tuple(document["spec_paths"]),
             settled=document["settled"],
+            userspace_tso=document["userspace_tso"],
             wiring=decode_wiring(document["wiring"]),
         )
     except (ValueError, KeyError, TypeError) as error:
