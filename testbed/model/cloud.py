@@ -55,7 +55,10 @@ class CloudRoute:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """``default`` marks the table of subnets that name none; a VPC without one gets an empty default table."""
+    """``default`` marks the table of subnets that name none; a VPC without one gets an empty default table.
+
+    ``deleted_node_routes`` are routes that the cluster wants here and somebody has deleted by hand.
+    """
 
     name: str
     vpc: str
@@ -63,6 +66,7 @@ class RouteTable:
     source: Source
     default: bool = False
     quota: int = 200
+    deleted_node_routes: tuple[IPv4Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from testbed.emulation.errors import EmulationError
 from testbed.emulation.rundir import RunDir
 from testbed.model.planning.ledger import Ledger
 from testbed.observe.verdicts import Report
@@ -74,7 +73,7 @@ def _play(wanted: Scenario, lab: RunningLab, checks: Checks) -> None:
     try:
         lab.wait_ready()
         wanted.body(lab, checks)
-    except (EmulationError, LookupError, OSError, ValueError) as error:
+    except Exception as error:  # whatever it is, it is this scenario's result and the lab goes down
         checks.error("the scenario could not go on", f"{type(error).__name__}: {error}")
 
 

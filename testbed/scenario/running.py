@@ -7,19 +7,24 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
+
+from testbed.emulation.netns import read_mounted
 from testbed.emulation.processes import run_in
 from testbed.emulation.rundir import RunDir
+from testbed.model.desired import FabricState, NextHop, load_state
 from testbed.model.planning.faults import PlanError
 from testbed.model.planning.plan import Plan
-from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
+from testbed.model.planning.resolved import PlannedHost, PlannedNic, PlannedNode, PlannedPod
 from testbed.observe import captures, probes
 from testbed.observe.connections import Connection, connected
 from testbed.observe.probes import DEFAULT_TIMEOUT, Seen
 from testbed.operations import edits, verbs
+from testbed.operations.documents import FABRIC, document_path
 from testbed.operations.memory import Memory, read_memory
 from testbed.operations.readiness import until_ready
 from testbed.operations.sources import read_segments
@@ -110,6 +115,25 @@ class RunningLab:
         """Reason by name of each pod that got no node or no address."""
         return {pod.name: pod.pending for pod in self._memory.pods if pod.node is None}
 
+    def nics(self, node: str) -> tuple[PlannedNic, ...]:
+        """Sub-ENIs and ENIs bound to a node, those of pods and pre-bound ones."""
+        return next(item.nics for item in self._memory.nodes if item.name == node)
+
+    def routes(self, table: str, within: str) -> dict[str, str]:
+        """Destinations inside ``within`` that the fabric's route table sends to an ENI, with the ENI's owner."""
+        state = load_state(FabricState, document_path(self.rundir, FABRIC))
+        owners = {eni.id: eni.owner.rpartition("/")[2] for eni in state.enis}
+        (found,) = (item for item in state.route_tables if item.name == table)
+        return {
+            str(route.destination): owners[route.target]
+            for route in found.routes
+            if route.kind is NextHop.ENI and route.destination.subnet_of(IPv4Network(within))
+        }
+
+    def namespaces(self) -> frozenset[str]:
+        """Names of the network namespaces that exist for the lab."""
+        return read_mounted(self.rundir)
+
     @property
     def memory(self) -> Memory:
         """Everything planned: blocks, ENIs, EIPs, the ledger."""
@@ -146,13 +170,34 @@ class RunningLab:
             return str(error)
         return ""
 
-    def set_cluster(self, line: str) -> Plan:
-        """Apply the lab's Cluster document with one line of its ``spec`` set (``fixPoolMask: 26``)."""
+    def document(self, kind: str, name: str) -> str:
+        """The YAML document that the lab was made of. Raises ``LookupError``."""
         for source in self._memory.sources:
             for segment in read_segments(source.text):
-                if segment.ref is not None and segment.ref.kind == "Cluster":
-                    return self.apply(_with_line(source.text[segment.start : segment.end], line))
-        raise LookupError("the lab has no Cluster document")
+                if segment.ref is not None and (segment.ref.kind, segment.ref.name) == (kind, name):
+                    return source.text[segment.start : segment.end]
+        raise LookupError(f"the lab has no {kind} {name}")
+
+    def document_with(self, kind: str, name: str, line: str) -> str:
+        """That document with ``key: value`` set in its spec."""
+        content = yaml.safe_load(self.document(kind, name))
+        content["spec"].update(yaml.safe_load(line))
+        return str(yaml.safe_dump(content, sort_keys=False))
+
+    def set_cluster(self, line: str) -> Plan:
+        """Apply the lab's Cluster document with one line of its ``spec`` set (``fixPoolMask: 26``)."""
+        (cluster, *_) = self._memory.lab.clusters
+        return self.apply(self.document_with("Cluster", cluster.name, line))
+
+    @contextmanager
+    def without_route(self, table: str, destination: str) -> Iterator[None]:
+        """A node's route deleted from ``table`` by hand while the block runs."""
+        text = self.document("RouteTable", table)
+        self.apply(self.document_with("RouteTable", table, f"deletedNodeRoutes: [{destination}]"))
+        try:
+            yield
+        finally:
+            self.apply(text)
 
     def scale(self, kind: str, name: str, replicas: int, namespace: str = "default") -> None:
         """As ``lab scale`` does."""
@@ -201,14 +246,6 @@ class RunningLab:
 
     def _host(self, host: PlannedHost) -> Host:
         return Host(host.name, host.owner, host.address, self.rundir.namespace(host.name), host.name)
-
-
-def _with_line(document: str, line: str) -> str:
-    """The Cluster document with ``key: value`` in its spec, replaced where the key is there already."""
-    key = line.partition(":")[0]
-    kept = [text for text in document.splitlines() if not text.startswith(f"  {key}:")]
-    at = kept.index("spec:") + 1
-    return "\n".join([*kept[:at], f"  {line}", *kept[at:]]) + "\n"
 
 
 def _only(items: Sequence[T], chosen: Callable[[T], bool], name: str, make: Callable[[T], Host]) -> Host:

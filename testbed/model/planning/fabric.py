@@ -139,7 +139,8 @@ def _route_tables(
             )
             for route in table.routes
         ]
-        routes = (*own, *generated[table.vpc])
+        kept = (route for route in generated[table.vpc] if route.destination not in table.deleted_node_routes)
+        routes = (*own, *kept)
         _check_duplicates(table.name, own, generated[table.vpc], parts, faults)
         _check_quota(parts, table.vpc, table.name, len(routes), table.quota, faults)
         yield FabricRouteTable(ids.table(table.vpc, table.name), table.name, networks[table.vpc], routes, owner)

@@ -80,7 +80,8 @@ def convert_cloud(document: Document, spec: Part, clouds: Clouds) -> CloudObject
             clouds.subnet_vpcs[name] = spec.vpc
             return Subnet(name, spec.vpc, spec.cidr, source, spec.route_table)
         case RouteTableSpec():
-            return RouteTable(name, spec.vpc, _routes(document, spec), source, spec.default, spec.quota)
+            deleted = tuple(spec.deleted_node_routes)
+            return RouteTable(name, spec.vpc, _routes(document, spec), source, spec.default, spec.quota, deleted)
         case SecurityGroupSpec():
             return SecurityGroup(name, spec.vpc, _rules(document, spec), source)
         case VpcPeeringSpec():

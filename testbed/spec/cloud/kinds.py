@@ -62,6 +62,9 @@ class RouteTableSpec(Part):
     default: bool = Field(default=False, description="Whether subnets that name no table use this one.")
     quota: int = Field(default=200, ge=0, le=100_000, description="The most routes it may hold.")
     routes: list[RouteSpec] = Field(default_factory=list)
+    deleted_node_routes: list[Cidr] = Field(
+        default_factory=list, description="Routes of vpc-model nodes that somebody deleted from this table by hand."
+    )
 
 
 class RuleSpec(Part):
