@@ -49,7 +49,7 @@ PIPELINE = Pipeline(
     "test",
     (
         Table("one", "First.", ANYTHING, ANYTHING, ("two", "three")),
-        Table("two", "Second.", ANYTHING, ANYTHING, ("one", "three")),
+        Table("two", "Second.", ANYTHING, ANYTHING, ("one", "two", "three")),
         Table("three", "Third.", ANYTHING, ANYTHING),
     ),
     (NEXT, FLAG, ORIGIN),
@@ -250,7 +250,7 @@ def test_groups() -> None:
 
 def test_a_loop_is_an_error() -> None:
     switch = switch_of(flow("one", 10, match(), Resubmit("two")), flow("two", 10, match(), Resubmit("one")))
-    with pytest.raises(RecursionError, match="more than 64 tables"):
+    with pytest.raises(RecursionError, match="more than 64 tables inside each other"):
         switch.send(WEB, 5)
 
 
@@ -267,3 +267,27 @@ def test_local_port_and_metadata_of_a_tunnel() -> None:
 
 def test_packets_show_their_fields() -> None:
     assert repr(packet(eth_type=0x0806, arp_op=1)) == "Packet(eth_type=0x806, arp_op=1)"
+
+
+def test_the_datapath_gives_up_after_six_recirculations() -> None:
+    def switch_with(rounds: int) -> FakeSwitch:
+        turns = [
+            flow("two", 10, match({NEXT: number}, ipv4_dst=VIP), SetField(NEXT, number + 1), Ct(ZONE, "two"))
+            for number in range(rounds)
+        ]
+        return switch_of(flow("one", 1, match(), goto="two"), *turns, flow("two", 10, match({NEXT: rounds}), Output(1)))
+
+    assert switch_with(6).send(WEB, 5).only.recirculations == 6
+    outcome = switch_with(7).send(WEB, 5)
+    assert outcome.ports == []
+    assert "recirculates a packet at most 6 times" in str(outcome)
+    assert switch_with(3).send(WEB, 5, recirculations=4).ports == []
+
+
+def test_the_first_select_group_recirculates_and_later_ones_do_not() -> None:
+    groups = (
+        Group(1, GroupKind.SELECT, (Bucket((Resubmit("two"),)),)),
+        Group(2, GroupKind.SELECT, (Bucket((Output(1),)),)),
+    )
+    switch = switch_of(flow("one", 10, match(), ToGroup(1)), flow("two", 10, match(), ToGroup(2)), groups=groups)
+    assert switch.send(WEB, 5).only.recirculations == 1
