@@ -173,6 +173,7 @@ def test_a_hundred_reconnects_leak_nothing(lab: ControllerLab) -> None:
     until(lambda: lab.descriptors() <= before, 10, "descriptors as before")
 
 
+@pytest.mark.slow
 def test_a_frozen_controller_recovers(lab: ControllerLab) -> None:
     golden = bring_up(lab)
     assert lab.process is not None
