@@ -46,7 +46,7 @@ from controllers.openflow.flows import (
     match,
 )
 from controllers.openflow.pipeline import DROP, ContractError, Pipeline, Table
-from controllers.openflow.program import Program, ProgramError, build_program
+from controllers.openflow.program import Part, Program, ProgramError, build_part, build_program
 
 __all__ = [
     "ANY",
@@ -75,6 +75,7 @@ __all__ = [
     "Nat",
     "Output",
     "OutputFrom",
+    "Part",
     "Pipeline",
     "PopVlan",
     "Program",
@@ -86,6 +87,7 @@ __all__ = [
     "Table",
     "ToGroup",
     "Zone",
+    "build_part",
     "build_program",
     "cookie_of",
     "ct_label",

@@ -99,6 +99,11 @@ class Pipeline:
             for table in self.tables
         )
 
+    @cached_property
+    def _bucket_contract(self) -> _Contract:
+        headers = (each for each in f.FIELDS.values() if each not in _ONLY_BY_BITS)
+        return _Contract("group", {}, _masks((*self.bits, *headers)), frozenset(self.ids))
+
     def contract_of(self, table: str) -> _Contract:
         return self._contracts[table]
 
@@ -120,11 +125,9 @@ class Pipeline:
 
     def check_group(self, group: a.Group) -> None:
         """Raise ContractError when a bucket uses bits or tables that the pipeline doesn't have."""
-        headers = (each for each in f.FIELDS.values() if each not in _ONLY_BY_BITS)
-        contract = _Contract("group", {}, _masks((*self.bits, *headers)), frozenset(self.ids))
         for bucket in group.buckets:
             for each in bucket.actions:
-                problem = _action_problem(self, contract, each)
+                problem = _action_problem(self, self._bucket_contract, each)
                 if isinstance(each, a.Learn):
                     problem = "learns in a bucket, which Open vSwitch doesn't do: resubmit to a table that learns"
                 if problem:

@@ -34,20 +34,45 @@ class Program:
     """Where it belongs, for people: ``n1/br-int``."""
 
 
-def build_program(pipeline: Pipeline, flows: Iterable[Flow], groups: Iterable[Group] = (), bridge: str = "") -> Program:
+@dataclass(frozen=True, eq=False, slots=True)
+class Part:
+    """Flows and groups that were checked once and then belong to several programs, or to the next one again."""
+
+    flows: tuple[Flow, ...]
+    groups: tuple[Group, ...]
+
+
+def build_part(pipeline: Pipeline, flows: Iterable[Flow], groups: Iterable[Group] = ()) -> Part:
+    """Check flows and groups against the pipeline. Raises ContractError. Groups that flows use may be elsewhere."""
+    part = Part(tuple(flows), tuple(groups))
+    for group in part.groups:
+        pipeline.check_group(group)
+    for flow in part.flows:
+        pipeline.check_flow(flow)
+    return part
+
+
+def build_program(
+    pipeline: Pipeline,
+    flows: Iterable[Flow],
+    groups: Iterable[Group] = (),
+    bridge: str = "",
+    parts: Iterable[Part] = (),
+) -> Program:
     """Check flows against the pipeline and each other; add the table-miss flows that are not overridden.
 
     Raises ContractError (a flow breaks its table's contract) or ProgramError (two flows with one identity
     that do different things, two groups with one number, a flow to a group that isn't there). Equal
-    duplicates are merged; the first one's owner stays.
+    duplicates are merged; the first one's owner stays. ``parts`` are checked against each other only.
     """
     by_key: dict[FlowKey, Flow] = {}
     cookies: dict[int, tuple[str, str]] = {}
-    by_id = _index_groups(pipeline, groups)
-    for flow in flows:
-        pipeline.check_flow(flow)
-        _check_groups(flow, by_id)
-        _add_flow(by_key, flow)
+    checked = (build_part(pipeline, flows, groups), *parts)
+    by_id = _index_groups(checked)
+    for part in checked:
+        for flow in part.flows:
+            _check_groups(flow, by_id)
+            _add_flow(by_key, flow)
     for flow in pipeline.misses:
         by_key.setdefault(flow.key, flow)
     for flow in by_key.values():
@@ -71,13 +96,13 @@ def _does(flow: Flow) -> tuple[object, ...]:
     return (flow.actions, flow.goto, flow.idle_timeout)
 
 
-def _index_groups(pipeline: Pipeline, groups: Iterable[Group]) -> dict[int, Group]:
+def _index_groups(parts: Iterable[Part]) -> dict[int, Group]:
     by_id: dict[int, Group] = {}
-    for group in groups:
-        pipeline.check_group(group)
-        before = by_id.setdefault(group.id, group)
-        if before is not group and before != group:
-            raise ProgramError(f"group {group.id} is wanted by {before.owner} and by {group.owner}")
+    for part in parts:
+        for group in part.groups:
+            before = by_id.setdefault(group.id, group)
+            if before is not group and before != group:
+                raise ProgramError(f"group {group.id} is wanted by {before.owner} and by {group.owner}")
     return by_id
 
 

@@ -32,6 +32,7 @@ from controllers.openflow import (
     Table,
     ToGroup,
     Zone,
+    build_part,
     build_program,
     cookie_of,
     ct_mark,
@@ -196,3 +197,19 @@ def test_what_makes_no_sense_is_refused_at_once() -> None:
         Copy(VPC, ENI)
     with pytest.raises(FieldError, match="an indirect group has one bucket"):
         Group(1, GroupKind.INDIRECT, ())
+
+
+def test_a_part_is_checked_once_and_belongs_to_several_programs() -> None:
+    shared = flow("route", IP, ToGroup(3))
+    group = Group(3, GroupKind.SELECT, (Bucket((Output(1),)),), "Service/default/a")
+    part = build_part(PIPELINE, [shared], [group])
+    own = Flow("route", 20, IP, (Output(1),), owner="Pod/default/a")
+    programs = [build_program(PIPELINE, flows, parts=[part]) for flows in ([own], [])]
+    assert [len(each.flows) for each in programs] == [5, 4]
+    assert all(each.flows[shared.key] is shared and each.groups == {3: group} for each in programs)
+    with pytest.raises(ContractError, match="sets eni"):
+        build_part(PIPELINE, [flow("classify", ANY, SetField(ENI, 1))])
+    with pytest.raises(ProgramError, match="uses missing group 3"):
+        build_program(PIPELINE, [], parts=[build_part(PIPELINE, [shared])])
+    with pytest.raises(ProgramError, match="Pod/default/b"):
+        build_program(PIPELINE, [Flow(*shared.key, owner="Pod/default/b")], parts=[part])
