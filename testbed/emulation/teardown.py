@@ -6,9 +6,12 @@ place below the run directory. Each step may find its work done already.
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from testbed.emulation import netns, syscalls
@@ -42,15 +45,37 @@ def tear_down(rundir: RunDir, lock_limit: float = 0.0) -> TornDown:
 def tear_down_locked(rundir: RunDir) -> TornDown:
     """The same for a caller that holds the lock."""
     start = time.monotonic()
-    inodes = frozenset(netns.read_inodes(rundir))
-    processes = _end_processes(rundir, inodes)
-    namespaces = _unmount(rundir)
-    _end_processes(rundir, inodes)  # one that was being forked while we looked
-    shutil.rmtree(rundir.path, ignore_errors=True)
-    expect_nothing_left(rundir, inodes)
+    with _held_namespaces(rundir):
+        inodes = frozenset(netns.read_inodes(rundir))
+        processes = _end_processes(rundir, inodes)
+        namespaces = _unmount(rundir)
+        _end_processes(rundir, inodes)  # one that was being forked while we looked
+        shutil.rmtree(rundir.path, ignore_errors=True)
+        expect_nothing_left(rundir, inodes)
     with suppress(OSError):
         rundir.root.rmdir()  # only when this was the last lab
     return TornDown(processes, namespaces, time.monotonic() - start)
+
+
+@contextmanager
+def _held_namespaces(rundir: RunDir) -> Iterator[None]:
+    """Keep the lab's namespaces from being freed until all is looked at.
+
+    The kernel gives the inode number of a freed namespace to the next one that is made, which may be another lab's:
+    a process there must not pass for one of ours.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held: list[int] = []
+    try:
+        for name in netns.read_mounted(rundir):
+            with suppress(OSError):
+                held.append(os.open(rundir.namespace(name), os.O_RDONLY | os.O_CLOEXEC))
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _end_processes(rundir: RunDir, inodes: frozenset[int]) -> int:
