@@ -58,6 +58,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("shell", "testbed.cli.inside:shell", "A shell there."),
             Verb("cli", "testbed.cli.inside:cli", "Mininet's command line on the running lab."),
             Verb("run", "testbed.cli.running:run", "Run a scenario and judge it."),
+            Verb("bench", "testbed.cli.measuring:bench", "Measure bring-up and tear-down."),
         ),
     ),
     (
@@ -111,7 +112,11 @@ class LazyGroup(click.Group):
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    subcommand_metavar="VERB [ARGUMENTS]...",
+)
 @lab_option
 @debug_option
 def main() -> None:

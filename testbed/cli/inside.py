@@ -18,7 +18,16 @@ NAMESPACE = click.option("-n", "--namespace", default="default", help="The pod's
 HOST = click.argument("host", shell_complete=complete_hosts)
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+class ProgramCommand(click.Command):
+    """Options end at ``--``; where there is none, at the host's name: what follows is the program's own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.allow_interspersed_args = "--" in args
+        ctx.ignore_unknown_options = "--" not in args
+        return super().parse_args(ctx, args)
+
+
+@click.command("exec", cls=ProgramCommand)
 @click.option("-i", "--stdin", is_flag=True, hidden=True, help="Kubernetes' habit; standard input is always passed.")
 @click.option("-t", "--tty", is_flag=True, hidden=True, help="Kubernetes' habit; the terminal is always passed.")
 @NAMESPACE
@@ -36,11 +45,8 @@ def exec_(host: str, command: tuple[str, ...], namespace: str, stdin: bool, tty:
     """
     from testbed.emulation.processes import exec_in
 
-    arguments = command[1:] if command[0] == "--" else command
-    if not arguments:
-        raise click.UsageError("run what? say: lab exec HOST -- PROGRAM", click.get_current_context())
     rundir = chosen_lab()
-    exec_in(rundir, find_host(View(rundir).memory, host, namespace), arguments)
+    exec_in(rundir, find_host(View(rundir).memory, host, namespace), command)
 
 
 @click.command()
