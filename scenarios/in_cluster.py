@@ -18,6 +18,43 @@ spec:
   - {cidr: 0.0.0.0/0}
 """
 
+ON_ONE_NODE = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: many}
+spec:
+  replicas: 17
+  selector: {matchLabels: {app: many}}
+  template:
+    metadata: {labels: {app: many}}
+    spec:
+      nodeName: n1
+      containers: [{name: pause, image: pause}]
+"""
+
+SEVENTEEN_NODES = """
+apiVersion: cnlab.dev/v1
+kind: Cluster
+metadata: {name: small}
+spec:
+  networkModel: tunnel
+  vpc: demo
+  nodeSubnet: nodes
+  containerCIDR: 172.20.0.0/24
+  nodePools: [{name: small, count: 17}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: each}
+spec:
+  replicas: 17
+  selector: {matchLabels: {app: each}}
+  template:
+    metadata: {labels: {app: each}}
+    spec:
+      containers: [{name: pause, image: pause}]
+"""
+
 HOSTLY = """
 apiVersion: v1
 kind: Pod
@@ -49,7 +86,9 @@ def in_cluster(lab: RunningLab, checks: Checks) -> None:
     blocks(lab, checks)
     nodes_and_servers(lab, checks, client, distant, n1, server)
     host_network(lab, checks, n1, client)
+    second_block(lab, checks, n2)
     without_the_vxlan_rule(lab, checks, client, neighbour, distant)
+    last_block(lab, checks)
 
 
 def same_node(lab: RunningLab, checks: Checks, client: Host, neighbour: Host) -> None:
@@ -110,6 +149,27 @@ def host_network(lab: RunningLab, checks: Checks, n1: Host, client: Host) -> Non
     checks.allowed(20, "and answers there", client.http(n1.address, 9000), server="hostly-1")
     reason = lab.pending().get("hostly-2", "it runs")
     checks.that(20, "a second one with its port stays Pending", "free ports" in reason, "no free port", reason)
+
+
+def second_block(lab: RunningLab, checks: Checks, n2: Host) -> None:
+    lab.apply(ON_ONE_NODE)
+    blocks = next(node.blocks for node in lab.memory.nodes if node.name == "n1")
+    late = [pod for pod in lab.pods("app=many") if pod.address not in blocks[0]]
+    shown = ", ".join(map(str, blocks))
+    checks.that(5, "more pods than a block holds: the node gets a second", len(blocks) == 2, "2 blocks", shown)
+    checks.allowed(5, "a pod of the second block is reached from the other node", n2.ping(late[0].address))
+
+
+def last_block(lab: RunningLab, checks: Checks) -> None:
+    """Another cluster in the place of the first: as many nodes as its range has blocks, and one more."""
+    lab.delete("deployment/web", "deployment/many", "statefulset/db", "pod/hostly-1", "pod/hostly-2", "cluster/demo")
+    lab.apply(SEVENTEEN_NODES)
+    owners = [node for node in lab.memory.nodes if node.cluster == "small" and node.blocks]
+    checks.equal(6, "a container range of /24 has blocks for 16 nodes", len(owners), 16)
+    reasons = [reason for name, reason in lab.pending().items() if name.startswith("each-")]
+    text = "; ".join(reasons) or "none Pending"
+    wanted = "no free /28 block in 172.20.0.0/24 (16 in use)"
+    checks.equal(6, "the 17th node's pod gets no address", text, wanted)
 
 
 def without_the_vxlan_rule(lab: RunningLab, checks: Checks, client: Host, neighbour: Host, distant: Host) -> None:

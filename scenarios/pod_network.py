@@ -36,6 +36,24 @@ spec:
       containers: [{{name: echo, image: echo, ports: [{{containerPort: 8080}}]}}]
 """
 
+HOSTLY = """
+apiVersion: v1
+kind: Pod
+metadata: {name: hostly-1}
+spec:
+  nodeName: n1
+  hostNetwork: true
+  containers: [{name: echo, image: echo, ports: [{containerPort: 9000}]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: hostly-2}
+spec:
+  nodeName: n1
+  hostNetwork: true
+  containers: [{name: echo, image: echo, ports: [{containerPort: 9000}]}]
+"""
+
 GROUPS = """
 apiVersion: cnlab.dev/v1
 kind: SecurityGroup
@@ -87,6 +105,7 @@ spec:
 def pod_network(lab: RunningLab, checks: Checks) -> None:
     """Pod to pod and where addresses come from"""
     pairs(lab, checks)
+    host_network(lab, checks)
     {"tunnel": tunnel, "vpc": vpc, "eni": eni}[lab.model](lab, checks)
 
 
@@ -116,6 +135,19 @@ def pairs(lab: RunningLab, checks: Checks) -> None:
         plain = between(wire, client, distant)
         checks.that(other, "by the fabric, not encapsulated", bool(plain) and not wire.encapsulated, "plain IP",
                     f"{len(plain)} plain, {len(wire.encapsulated)} encapsulated", plain[:2])  # fmt: skip
+
+
+def host_network(lab: RunningLab, checks: Checks) -> None:
+    node, client = lab.node("n1"), lab.pods("app=web", node="n2")[0]
+    nics = len(lab.nics("n1"))
+    lab.apply(HOSTLY)
+    hostly = lab.pod("hostly-1")
+    checks.equal(20, "a hostNetwork pod has its node's address", hostly.address, node.address)
+    checks.equal(20, "and takes no NIC", len(lab.nics("n1")), nics)
+    lab.wait_ready()
+    checks.allowed(20, "it answers there", client.http(node.address, 9000), server="hostly-1")
+    reason = lab.pending().get("hostly-2", "it runs")
+    checks.that(20, "a second one with its port stays Pending", "free ports" in reason, "no free port", reason)
 
 
 def tunnel(lab: RunningLab, checks: Checks) -> None:
@@ -156,13 +188,13 @@ def vpc(lab: RunningLab, checks: Checks) -> None:
 def quota(lab: RunningLab, checks: Checks, client: Host, distant: Host) -> None:
     lab.apply(lab.document_with("RouteTable", "demo-main", "quota: 3"))  # a peering and two nodes: full
     reason = lab.refusal(lab.document_with("Cluster", "demo", "nodePools: [{name: node, names: [n1, n2, n3]}]"))
-    checks.that(9, "the node over the quota is refused", "allows 3" in reason, "refused, table allows 3", reason)
+    checks.that(9, "the node over the quota is refused", "has room for 2" in reason, "refused: room for 2", reason)
     checks.equal(9, "nothing of it was made", "n3" in lab.namespaces(), False)
     checks.allowed(9, "the older nodes go on", client.http(distant.address, ECHO), source=client.address)
 
 
 def eni(lab: RunningLab, checks: Checks) -> None:
-    pods = {pod.name: pod for pod in lab.memory.pods}
+    pods = {pod.name: pod for pod in lab.memory.pods if not pod.host_network}
     in_subnet = all(str(pod.address).startswith("192.168.") and pod.nic for pod in pods.values())
     vlans = [(pod.node, pod.nic.vlan) for pod in pods.values() if pod.nic]
     shown = ", ".join(f"{name} {pod.address} vlan {pod.nic.vlan}" for name, pod in pods.items() if pod.nic)

@@ -1,0 +1,52 @@
+"""Two clusters in one VPC: who reaches whom, and when their container ranges may be the same."""
+
+from __future__ import annotations
+
+from testbed.scenario import Checks, RunningLab, scenario
+
+ECHO = 8080
+SAME_RANGE = "containerCIDR: 172.16.0.0/16"
+
+OPEN_TO_EAST = """
+apiVersion: cnlab.dev/v1
+kind: SecurityGroup
+metadata: {name: west-cce-node}
+spec:
+  vpc: shared
+  ingress:
+  - {cidr: 192.168.0.0/16}
+  - {cidr: 172.17.0.0/16}
+  - {cidr: 172.16.0.0/16}
+"""
+
+
+@scenario("topologies/two-clusters.yaml", models=("tunnel", "vpc"))
+def two_clusters(lab: RunningLab, checks: Checks) -> None:
+    """Two clusters in one VPC"""
+    {"tunnel": tunnel, "vpc": vpc}[lab.model](lab, checks)
+
+
+def tunnel(lab: RunningLab, checks: Checks) -> None:
+    east, west = lab.pod("web-east"), lab.pod("web-west")
+    checks.dropped(36, "pod to a pod of the other cluster", east.http(west.address, ECHO))
+    pod = lab.document("Pod", "web-west").lstrip("-\n")
+    again = "---\n".join((lab.document_with("Cluster", "west", SAME_RANGE), pod))
+    lab.delete("pod/web-west", "cluster/west")
+    checks.equal(36, "the same container range in both is accepted", lab.refusal(again), "")
+    east, west = lab.pod("web-east"), lab.pod("web-west")
+    ranges = {str(cluster.container_cidr) for cluster in lab.memory.lab.clusters}
+    checks.equal(36, "both clusters use it", ranges, {"172.16.0.0/16"})
+    lab.wait_ready()
+    seen = east.http(west.address, ECHO)
+    checks.that(36, "and that address is never the other cluster's pod", seen.server != west.name, "not web-west",
+                seen.server or str(seen))  # fmt: skip
+
+
+def vpc(lab: RunningLab, checks: Checks) -> None:
+    east, west = lab.pod("web-east"), lab.pod("web-west")
+    checks.dropped(37, "disjoint ranges, group closed", east.http(west.address, ECHO))
+    lab.apply(OPEN_TO_EAST)
+    seen = east.http(west.address, ECHO)
+    checks.allowed(37, "after the node group lets the other's range in", seen, source=east.address, server=west.name)
+    reason = lab.refusal(lab.document_with("Cluster", "west", SAME_RANGE))
+    checks.that(37, "overlapping ranges are refused", "overlap" in reason, "refused: overlap", reason or "accepted")
