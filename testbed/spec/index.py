@@ -71,11 +71,15 @@ def merge_into(lab: Lab, added: Iterable[tuple[str, Any]]) -> Lab:
 
 @dataclass(slots=True)
 class Index:
-    """``documents`` holds what was read now; ``refused`` the (kind, name) of documents that had faults."""
+    """``documents`` holds what was read now; ``refused`` the (kind, name) of documents that had faults.
+
+    ``model_chosen``: the network model is not the documents' own choice, so what only other models know is no fault.
+    """
 
     lab: Lab
     documents: dict[Key, Document] = field(default_factory=dict)
     refused: set[tuple[str, str]] = field(default_factory=set)
+    model_chosen: bool = False
     by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
     nodes: dict[str, tuple[Cluster, NodePool]] = field(default_factory=dict)
 

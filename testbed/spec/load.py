@@ -7,11 +7,12 @@ find; a lab comes out only when none of them found an error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from testbed.model.cloud import Cluster
+from testbed.model.desired import NetworkModel
 from testbed.model.kubernetes import Namespace
 from testbed.model.lab import Lab
 from testbed.model.source import Source
@@ -26,7 +27,7 @@ from testbed.spec.kinds import Checked, check_document
 from testbed.spec.kube.common import check_duplicates
 from testbed.spec.kube.metadata import CLUSTER_ANNOTATION, annotation
 from testbed.spec.rules import check_immutable, check_rules
-from testbed.spec.source import read_file, read_text
+from testbed.spec.source import Reading, read_file, read_text
 
 ALWAYS_THERE = ("default", "kube-node-lease", "kube-public", "kube-system")
 
@@ -37,35 +38,31 @@ class Loaded:
     warnings: tuple[Fault, ...]
 
 
-def load_lab(paths: Sequence[Path], running: Lab | None = None) -> Loaded:
+def load_lab(paths: Sequence[Path], running: Lab | None = None, model: NetworkModel | None = None) -> Loaded:
     """The lab that the files describe together.
 
-    ``running`` is what is there already: what can't be changed on a running lab is then an error too.
+    ``running`` is what is there already: what can't be changed on a running lab is then an error too. ``model`` is
+    used for every cluster, whatever its document says; what only other models know is then passed over.
     Raises :class:`SpecError` with every fault of all files.
     """
-    readings = [read_file(path) for path in paths]
-    documents = [document for reading in readings for document in reading.documents]
-    faults = [fault for reading in readings for fault in reading.faults]
-    return _load(documents, faults, Lab(), running)
+    return _load([read_file(path) for path in paths], Lab(), running, model)
 
 
-def load_texts(texts: Iterable[tuple[str, str]], running: Lab | None = None) -> Loaded:
+def load_texts(
+    texts: Iterable[tuple[str, str]], running: Lab | None = None, model: NetworkModel | None = None
+) -> Loaded:
     """Like :func:`load_lab` from (name, text) pairs; a text may be empty."""
-    documents: list[Document] = []
-    faults: list[Fault] = []
+    readings = []
     for name, text in texts:
         reading = read_text(text.removeprefix("\ufeff"), name)
-        documents += reading.documents
-        faults += [fault for fault in reading.faults if fault.code is not Code.FILE_EMPTY]
-    return _load(documents, faults, Lab(), running)
+        faults = tuple(fault for fault in reading.faults if fault.code is not Code.FILE_EMPTY)
+        readings.append(replace(reading, faults=faults))
+    return _load(readings, Lab(), running, model)
 
 
 def load_manifests(paths: Sequence[Path], onto: Lab) -> Loaded:
     """``onto`` with the objects of the files: those of the same kind, namespace and name are replaced."""
-    readings = [read_file(path) for path in paths]
-    documents = [document for reading in readings for document in reading.documents]
-    faults = [fault for reading in readings for fault in reading.faults]
-    return _load(documents, faults, onto, onto)
+    return _load([read_file(path) for path in paths], onto, onto)
 
 
 def check_lab(lab: Lab) -> tuple[Fault, ...]:
@@ -75,31 +72,34 @@ def check_lab(lab: Lab) -> tuple[Fault, ...]:
     return tuple(fault for document in index.documents.values() for fault in document.faults)
 
 
-def _load(documents: list[Document], faults: list[Fault], base: Lab, running: Lab | None) -> Loaded:
+def _load(readings: Sequence[Reading], base: Lab, running: Lab | None, model: NetworkModel | None = None) -> Loaded:
+    documents = [document for reading in readings for document in reading.documents]
     checked = [item for item in map(check_document, documents) if item is not None]
     _check_twice(checked)
-    loading = _Loading(base, running)
+    loading = _Loading(base, running, model)
     loading.convert(checked)
     index = loading.finish(documents)
     check_rules(index)
     if running is not None:
         check_immutable(index, running)
     found = {id(document): document for document in (*documents, *index.documents.values())}
-    faults = _in_order(documents, [*faults, *(fault for item in found.values() for fault in item.faults)])
+    files = [reading.file for reading in readings]
+    faults = [fault for reading in readings for fault in reading.faults]
+    faults = _in_order(files, [*faults, *(fault for item in found.values() for fault in item.faults)])
     errors = [fault for fault in faults if fault.severity is Severity.ERROR]
     if errors:
         raise SpecError(errors, [fault for fault in faults if fault.severity is Severity.WARNING])
     return Loaded(index.lab, tuple(faults))
 
 
-def _in_order(documents: list[Document], faults: list[Fault]) -> list[Fault]:
-    """In the order of the files as given, then of lines."""
-    files: dict[str, int] = {}
-    for document in documents:
-        files.setdefault(document.file, len(files))
-    for fault in faults:
-        files.setdefault(fault.file, len(files))
-    return sorted(dict.fromkeys(faults), key=lambda fault: (files[fault.file], fault.line, fault.col))
+def _in_order(files: list[str], faults: list[Fault]) -> list[Fault]:
+    """In the order of the files as given, then of lines. Faults of files read earlier come last."""
+    places = {file: place for place, file in reversed(list(enumerate(files)))}
+
+    def key(fault: Fault) -> tuple[int, int, int]:
+        return places.get(fault.file, len(files)), fault.line, fault.col
+
+    return sorted(dict.fromkeys(faults), key=key)
 
 
 def _check_twice(checked: list[Checked]) -> None:
@@ -117,6 +117,7 @@ def _check_twice(checked: list[Checked]) -> None:
 class _Loading:
     base: Lab
     running: Lab | None
+    model: NetworkModel | None = None
     added: list[tuple[str, Any]] = field(default_factory=list)
     documents: dict[tuple[str, str, str, str], Document] = field(default_factory=dict)
     refused: set[tuple[str, str]] = field(default_factory=set)
@@ -149,7 +150,7 @@ class _Loading:
             return places.get(id(document), last)
 
         lab = merge_into(self.base, sorted(self.added, key=position))
-        return Index(lab, self.documents, self.refused)
+        return Index(lab, self.documents, self.refused, model_chosen=self.model is not None)
 
     def _add(self, lab_field: str, item: Any, document: Document | None = None) -> None:
         self.added.append((lab_field, item))
@@ -171,7 +172,7 @@ class _Loading:
             next((cluster for cluster in running if cluster.name == name), None),
             incomplete,
         )
-        converted = convert_cluster(document, spec, around)
+        converted = convert_cluster(document, spec, around, self.model)
         for vpc in converted.made_vpcs:
             self._add("vpcs", vpc, document)
         for subnet in converted.made_subnets:

@@ -39,6 +39,7 @@ _DOCUMENT_MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 class Reading:
     """The documents of a file and the faults that belong to none of them."""
 
+    file: str
     documents: tuple[Document, ...]
     faults: tuple[Fault, ...]
 
@@ -70,12 +71,12 @@ def read_text(text: str, name: str) -> Reading:
     if forbidden := _FORBIDDEN.search(text):
         line, col = _line_col(text, forbidden.start())
         what = f"control character U+{ord(forbidden.group()):04X} not allowed"
-        return Reading((), (Fault(name, line, col, "", what, "remove it", Code.YAML_CONTROL),))
+        return Reading(name, (), (Fault(name, line, col, "", what, "remove it", Code.YAML_CONTROL),))
     documents, faults = _read_documents(text, name)
     if not documents and not faults:
         hint = "expected a mapping with apiVersion, kind"
         faults.append(Fault(name, 1, 1, "", "spec is empty", hint, Code.FILE_EMPTY))
-    return Reading(tuple(documents), tuple(faults))
+    return Reading(name, tuple(documents), tuple(faults))
 
 
 def _read_bytes(path: FilePath) -> bytes:
@@ -89,7 +90,7 @@ def _read_bytes(path: FilePath) -> bytes:
 
 
 def _one_fault(name: str, code: Code, what: str, hint: str, line: int) -> Reading:
-    return Reading((), (Fault(name, line, 1, "", what, hint, code),))
+    return Reading(name, (), (Fault(name, line, 1, "", what, hint, code),))
 
 
 def _line_col(text: str, offset: int) -> Position:

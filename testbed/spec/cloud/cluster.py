@@ -30,16 +30,13 @@ _MADE_NODES = IPv4Network("192.168.0.0/20")
 _MADE_PODS = IPv4Network("192.168.64.0/18")
 
 _CLUSTER_FIELDS = {
-    "containerCIDR": (NetworkModel.TUNNEL, NetworkModel.VPC),
     "fixPoolMask": (NetworkModel.VPC,),
     "nonMasqueradeCIDRs": (NetworkModel.VPC,),
-    "podSubnets": (NetworkModel.ENI,),
     "eniSecurityGroups": (NetworkModel.ENI,),
     "warmPool": (NetworkModel.ENI,),
 }
-_RANGES = ("containerCIDR", "podSubnets")
-"""Where pods' addresses come from in one model or the other. Both may be written: the model chooses, so that the same
-document serves all three by changing one word."""
+"""Refused in other models. ``containerCIDR`` and ``podSubnets`` are not: both may be written and the model chooses, so
+that the same document serves all three models by changing one word."""
 _POOL_FIELDS = ("bareMetal", "subENIs", "enis", "podSecurityGroups")
 
 
@@ -62,10 +59,14 @@ class ConvertedCluster:
     made_subnets: tuple[Subnet, ...] = ()
 
 
-def convert_cluster(document: Document, spec: ClusterSpec, around: Surroundings) -> ConvertedCluster:
+def convert_cluster(
+    document: Document, spec: ClusterSpec, around: Surroundings, chosen: NetworkModel | None = None
+) -> ConvertedCluster:
+    """The cluster and what was made for it. ``chosen`` is used instead of the document's network model."""
     cursor = document.root["spec"]
-    model = NetworkModel(spec.network_model)
-    _check_model_fields(cursor, model)
+    model = chosen or NetworkModel(spec.network_model)
+    if chosen is None:
+        _check_model_fields(cursor, model)
     name = name_of(document)
     place = _choose_place(cursor, name, spec, model, around)
     service_cidr = spec.service_cidr or DEFAULT_SERVICE_CIDR
@@ -167,7 +168,7 @@ def _automatic_ranges() -> Iterator[IPv4Network]:
 
 def _check_model_fields(cursor: Cursor, model: NetworkModel) -> None:
     for field, models in _CLUSTER_FIELDS.items():
-        if cursor[field].present and model not in models and field not in _RANGES:
+        if cursor[field].present and model not in models:
             _refuse_field(cursor[field], field, models, model)
     if model is not NetworkModel.ENI:
         for pool in cursor["nodePools"].items():

@@ -146,6 +146,6 @@ def _check_pod(index: Index, cursor: Cursor, name: str) -> None:
             cursor.fault(Code.REFERENCE_UNKNOWN, f"pod {show(name)} does not exist", hint)
         return
     model = models.get(pods[name], NetworkModel.ENI)
-    if model is not NetworkModel.ENI:
+    if model is not NetworkModel.ENI and not index.model_chosen:
         what = f'an elastic IP on a pod needs the eni network model; this cluster uses "{model.value}"'
         cursor.fault(Code.MODEL_MISMATCH, what, "bind it to the pod's node")

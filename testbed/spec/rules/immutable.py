@@ -8,7 +8,6 @@ from testbed.spec.faults import show
 from testbed.spec.index import Index
 
 _CLUSTER_FIELDS = {
-    "model": "networkModel",
     "vpc": "vpc",
     "container_cidr": "containerCIDR",
     "service_cidr": "serviceCIDR",
@@ -24,6 +23,10 @@ def check_immutable(index: Index, running: Lab) -> None:
         if old is None or old == cluster:
             continue
         spec = index.cursor("clusters", cluster)["spec"]
+        if old.model is not cluster.model:  # its ranges follow from it
+            what = f'networkModel cannot be changed: it is "{old.model.value}", not "{cluster.model.value}"'
+            spec["networkModel"].fault(Code.FIELD_IMMUTABLE, what, "take the lab down first")
+            continue
         for attribute, field in _CLUSTER_FIELDS.items():
             was, wanted = getattr(old, attribute), getattr(cluster, attribute)
             if was != wanted:

@@ -59,7 +59,7 @@ def _check_group_policies(index: Index) -> None:
         cluster = clusters.get(policy.cluster)
         if cluster is None:
             continue
-        if cluster.model is not NetworkModel.ENI:
+        if cluster.model is not NetworkModel.ENI and not index.model_chosen:
             what = f'securityGroups need the eni network model; this cluster uses "{cluster.model.value}"'
             root["spec"]["securityGroups"].fault(Code.MODEL_MISMATCH, what, on_key=True)
             continue

@@ -81,8 +81,9 @@ def _check_annotations(index: Index, placed: Placed) -> None:
     annotations = dict(placed.template.annotations)
     cursor = placed.holder["metadata"]["annotations"]
     model = placed.cluster.model
+    fits = model is NetworkModel.ENI or index.model_chosen
     for key in ENI_ONLY:
-        if key in annotations and model is not NetworkModel.ENI and annotations[key] not in ("", "false"):
+        if key in annotations and not fits and annotations[key] not in ("", "false"):
             what = f'{key} needs the eni network model; this cluster uses "{model.value}"'
             cursor[key].fault(Code.MODEL_MISMATCH, what, on_key=True)
     if model is not NetworkModel.ENI:

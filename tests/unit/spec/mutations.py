@@ -18,6 +18,12 @@ SURPRISES = st.one_of(
 )
 
 
+SPECIAL = (
+    *(": ", "- ", "\t", "&a ", "*a", "<<: ", "!!int ", "'", '"', "{", "]", "\x00", "---\n"),
+    *("%YAML 9\n", "\ud800", "1_0", "012", "é", "\r", "\ufeff"),
+)
+
+
 def places(value, path=()):
     """Every path into a tree of mappings and lists."""
     yield path
@@ -31,7 +37,10 @@ def damaged(draw, documents):
     """The documents with one to three values deleted, replaced, doubled, renamed or moved by one."""
     tree = copy.deepcopy(documents)
     for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from([path for path in places(tree) if path]))
+        paths = [path for path in places(tree) if path]
+        if not paths:
+            break
+        path = draw(st.sampled_from(paths))
         holder = tree
         for step in path[:-1]:
             holder = holder[step]
@@ -52,7 +61,7 @@ def _damage(draw, holder, key):
     elif kind == "off by one" and isinstance(value, int) and not isinstance(value, bool):
         holder[key] = value + draw(st.sampled_from([-1, 1]))
     else:
-        holder[key] = draw(SURPRISES)
+        holder[key] = copy.deepcopy(draw(SURPRISES))
 
 
 @st.composite
@@ -60,25 +69,5 @@ def damaged_text(draw, text):
     """The text with a piece cut out, doubled, or replaced by something that YAML treats specially."""
     start = draw(st.integers(0, len(text)))
     end = min(len(text), start + draw(st.integers(0, 40)))
-    pieces = [
-        "",
-        text[start:end] * 2,
-        ": ",
-        "- ",
-        "\t",
-        "&a ",
-        "*a",
-        "<<: ",
-        "!!int ",
-        "'",
-        '"',
-        "{",
-        "]",
-        "\x00",
-        "---\n",
-    ]
-    return (
-        text[:start]
-        + draw(st.sampled_from([*pieces, "%YAML 9\n", "\ud800", "1_0", "012", "é", "\r", "\ufeff"]))
-        + text[end:]
-    )
+    piece = draw(st.sampled_from(["", text[start:end] * 2, *SPECIAL]))
+    return text[:start] + piece + text[end:]
