@@ -82,10 +82,14 @@ class Index:
     model_chosen: bool = False
     by_name: dict[str, dict[str, Any]] = field(default_factory=dict)
     nodes: dict[str, tuple[Cluster, NodePool]] = field(default_factory=dict)
+    services: dict[tuple[str, str, str], Service] = field(default_factory=dict)
+    secrets: dict[tuple[str, str, str], Secret] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in (lab_field.name for lab_field in fields(Lab)):
             self.by_name[name] = {item.name: item for item in getattr(self.lab, name)}
+        self.services = {(item.cluster, item.namespace, item.name): item for item in self.lab.services}
+        self.secrets = {(item.cluster, item.namespace, item.name): item for item in self.lab.secrets}
         for cluster in self.lab.clusters:
             for pool in cluster.pools:
                 self.nodes.update((node, (cluster, pool)) for node in pool.node_names)
@@ -152,23 +156,21 @@ class Index:
 
     def node(self, cursor: Cursor, name: str | None, cluster: str = "") -> tuple[Cluster, NodePool] | None:
         """The cluster and pool of a node, or a report."""
+        home = self.nodes.get(name or "")
+        if home is not None and cluster in ("", home[0].name):
+            return home
         if not name or any(kind == "Cluster" for kind, _ in self.refused):
-            return self.nodes.get(name or "")
+            return home
         known = {node: home for node, home in self.nodes.items() if cluster in ("", home[0].name)}
-        if name not in known:
-            hint = did_you_mean(name, known) or (f"nodes: {listed(known)}" if known else "there is no node")
-            cursor.fault(Code.REFERENCE_UNKNOWN, f"node {show(name)} does not exist", hint)
-        return known.get(name)
+        hint = did_you_mean(name, known) or (f"nodes: {listed(known)}" if known else "there is no node")
+        cursor.fault(Code.REFERENCE_UNKNOWN, f"node {show(name)} does not exist", hint)
+        return None
 
     def service(self, cluster: str, namespace: str, name: str) -> Service | None:
-        wanted = (cluster, namespace, name)
-        matches = (item for item in self.lab.services if (item.cluster, item.namespace, item.name) == wanted)
-        return next(matches, None)
+        return self.services.get((cluster, namespace, name))
 
     def secret(self, cluster: str, namespace: str, name: str) -> Secret | None:
-        wanted = (cluster, namespace, name)
-        matches = (item for item in self.lab.secrets if (item.cluster, item.namespace, item.name) == wanted)
-        return next(matches, None)
+        return self.secrets.get((cluster, namespace, name))
 
     def kind_of(self, lab_field: str) -> str:
         return _FIELD_KINDS.get(lab_field, "SecurityGroup")

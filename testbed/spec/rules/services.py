@@ -18,15 +18,16 @@ ELB_CLASS = "kubernetes.io/elb.class"
 ELB_ID = "kubernetes.io/elb.id"
 NAT_ID = "kubernetes.io/natgateway.id"
 DNS_OFFSET = 3 * 256 + 10
+MOST_COMPARED = 200
+"""Templates that are looked at for a near miss of a selector."""
+
 RESERVED_ADDRESSES = 4
 """Of a Service range: network, API server, DNS, broadcast."""
 
 
 def check_services(index: Index) -> None:
     clusters = {cluster.name: cluster for cluster in index.lab.clusters}
-    by_namespace: dict[tuple[str, str], list[Template]] = {}
-    for placed in templates(index):
-        by_namespace.setdefault((placed.cluster.name, placed.namespace), []).append(placed.template)
+    pods = _Pods(index)
     for service in index.lab.services:
         root = index.cursor("services", service)
         cluster = clusters.get(service.cluster)
@@ -34,7 +35,7 @@ def check_services(index: Index) -> None:
             continue
         _check_cluster_ip(root["spec"]["clusterIP"], service, cluster.service_cidr)
         _check_balancer(index, root, service, cluster)
-        _check_pods(root["spec"], service, cluster, by_namespace.get((service.cluster, service.namespace), []))
+        _check_pods(root["spec"], service, cluster, pods)
     _check_unique(index)
     _check_room(index, clusters)
 
@@ -88,13 +89,37 @@ def _check_dnat(index: Index, root: Cursor, service: Service, cluster: Cluster) 
         place.fault(Code.REFERENCE_UNKNOWN, what, "give an ElasticIP this address")
 
 
-def _check_pods(spec: Cursor, service: Service, cluster: Cluster, candidates: list[Template]) -> None:
+class _Pods:
+    """Pod templates by namespace and label, so that a Service looks at those only that have its first label."""
+
+    def __init__(self, index: Index) -> None:
+        self._in_namespace: dict[tuple[str, str], list[Template]] = {}
+        self._with_label: dict[tuple[str, str, tuple[str, str]], list[Template]] = {}
+        for placed in templates(index):
+            home = (placed.cluster.name, placed.namespace)
+            self._in_namespace.setdefault(home, []).append(placed.template)
+            for label in placed.template.labels:
+                self._with_label.setdefault((*home, label), []).append(placed.template)
+
+    def of_namespace(self, service: Service) -> list[Template]:
+        return self._in_namespace.get((service.cluster, service.namespace), [])
+
+    def chosen_by(self, service: Service) -> list[Template]:
+        """The templates that a Service with a selector finds."""
+        selector = LabelSelector(service.selector)
+        candidates = self._with_label.get((service.cluster, service.namespace, service.selector[0]), [])
+        return [item for item in candidates if selects(selector, item.labels)]
+
+
+def _check_pods(spec: Cursor, service: Service, cluster: Cluster, pods: _Pods) -> None:
     if not service.selector or service.type == "ExternalName":
         return
-    chosen = [item for item in candidates if selects(LabelSelector(service.selector), item.labels)]
+    chosen = pods.chosen_by(service)
     if not chosen:
         what = f"service {service.name} selects no pods; connections will be refused"
-        spec["selector"].warn(Code.SELECTOR_EMPTY, what, _nearest_labels(service, candidates), on_key=True)
+        spec["selector"].warn(
+            Code.SELECTOR_EMPTY, what, _nearest_labels(service, pods.of_namespace(service)[:MOST_COMPARED]), on_key=True
+        )
         return
     for position, port in enumerate(service.ports):
         if port.target_port and not port.target_port.isdigit():
