@@ -8,7 +8,7 @@ from pathlib import Path
 
 from testbed.cli.options import settings
 from testbed.emulation.errors import EmulationError, NoSuchLabError
-from testbed.emulation.rundir import RunDir, list_labs, run_root
+from testbed.emulation.rundir import RunDir, list_labs
 from testbed.operations.errors import BadRequestError
 
 DEMO = Path(__file__).resolve().parents[2] / "topologies" / "demo.yaml"
@@ -54,11 +54,8 @@ def named_lab(name: str) -> RunDir:
 
 
 def readable_labs() -> tuple[str, ...]:
-    """Labs that run. Raises ``PermissionError`` with what to do about it when only root may know."""
-    try:
-        return list_labs()
-    except PermissionError:
-        raise PermissionError(f"{run_root()} is readable by root only; try: sudo ./lab ...") from None
+    """Labs that run. Raises ``PermissionError`` when only root may know."""
+    return list_labs()
 
 
 def _stem(path: str) -> str:

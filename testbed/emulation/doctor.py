@@ -225,7 +225,11 @@ def _open_files() -> Finding:
 def _leftovers() -> tuple[Finding, ...]:
     """Labs whose directory is there but of which nothing lives, and directories that can't be labs."""
     findings = []
-    for lab in list_labs():
+    try:
+        labs = list_labs()
+    except PermissionError:
+        return (Finding("leftovers", Level.OK, f"only root can look into {run_root()}"),)
+    for lab in labs:
         rundir = RunDir.of(lab)
         if not find_processes(rundir) and not mount_points(rundir.netns):
             detail = f"{rundir.path} has neither processes nor namespaces; last used by {read_holder(rundir)}"

@@ -137,6 +137,7 @@ def _go_back(
 
 def _remember(memory: Memory | None, desired: Edit, plan: Plan, seconds: float) -> Memory:
     now = time.time()
+    unchanged = memory is not None and memory.generation == plan.generation
     return Memory(
         generation=plan.generation,
         last_generation=plan.generation,
@@ -149,8 +150,8 @@ def _remember(memory: Memory | None, desired: Edit, plan: Plan, seconds: float) 
         eips=plan.eips,
         ledger=plan.ledger,
         started=memory.started if memory else now - seconds,
-        changed=now,
-        seconds=seconds,
+        changed=memory.changed if memory and unchanged else now,
+        seconds=memory.seconds if memory and unchanged else seconds,
         ready=tuple(sorted(plan.observed.ready)),
     )
 
