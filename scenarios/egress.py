@@ -5,6 +5,8 @@ from __future__ import annotations
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 ECHO = 8080
+BY_NODE, BY_NAT = "pod to internet, its node has an EIP", "pod to internet, SNAT for the node subnet"
+BY_POD_NAT = "pod to internet, SNAT for the pod subnet"
 NODE_EIP, POD_EIP, NAT_EIP = "198.51.100.11", "198.51.100.12", "198.51.100.13"
 
 BIND_NODE = f"""
@@ -64,7 +66,8 @@ def nat_gateway(*subnets: str) -> str:
 def egress(lab: RunningLab, checks: Checks) -> None:
     """Egress three ways: node EIP, pod EIP, NAT gateway"""
     pod, inet = lab.pod("web-0"), lab.host("inet")
-    checks.dropped(0, "pod to the internet, nothing set up", pod.http(inet.address, ECHO))
+    seen = pod.http(inet.address, ECHO)
+    checks.dropped(0, "pod to the internet, nothing set up", seen, path="pod to internet, nothing set up")
     checks.dropped(0, "node to the internet, nothing set up", lab.node("n1").http(inet.address, ECHO))
     by_node_eip(lab, checks, pod, inet)
     by_nat_gateway(lab, checks, pod, inet)
@@ -78,9 +81,9 @@ def by_node_eip(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
     lab.apply(BIND_NODE)
     seen = pod.http(inet.address, ECHO)
     if lab.model == "eni":
-        checks.dropped(83, "pod to the internet, only its node has an EIP", seen)
+        checks.dropped(83, "pod to the internet, only its node has an EIP", seen, path=BY_NODE)
     else:
-        checks.allowed(82, "pod to the internet by its node's EIP", seen, source=NODE_EIP)
+        checks.allowed(82, "pod to the internet by its node's EIP", seen, source=NODE_EIP, path=BY_NODE)
     checks.allowed(82, "node to the internet by its EIP", lab.node("n1").http(inet.address, ECHO), source=NODE_EIP)
     lab.apply(UNBIND_NODE)
     checks.dropped(0, "the EIP unbound again", pod.http(inet.address, ECHO))
@@ -90,12 +93,12 @@ def by_nat_gateway(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> No
     lab.apply(nat_gateway("nodes"))
     seen = pod.http(inet.address, ECHO)
     if lab.model == "eni":
-        checks.dropped(84, "SNAT for the node subnet only: a pod", seen)
+        checks.dropped(84, "SNAT for the node subnet only: a pod", seen, path=BY_NAT)
         lab.apply(nat_gateway("nodes", "pods"))
         seen = pod.http(inet.address, ECHO)
-        checks.allowed(84, "SNAT for the pod subnet: a pod", seen, source=NAT_EIP)
+        checks.allowed(84, "SNAT for the pod subnet: a pod", seen, source=NAT_EIP, path=BY_POD_NAT)
     else:
-        checks.allowed(84, "SNAT for the node subnet: a pod", seen, source=NAT_EIP)
+        checks.allowed(84, "SNAT for the node subnet: a pod", seen, source=NAT_EIP, path=BY_NAT)
     checks.allowed(84, "SNAT for the node subnet: a node", lab.node("n1").http(inet.address, ECHO), source=NAT_EIP)
 
 
@@ -109,7 +112,8 @@ def eip_before_nat(lab: RunningLab, checks: Checks, inet: Host) -> None:
 
 def by_pod_eip(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
     lab.apply(BIND_POD)
-    checks.allowed(83, "pod to the internet by its own EIP", pod.http(inet.address, ECHO), source=POD_EIP)
+    seen = pod.http(inet.address, ECHO)
+    checks.allowed(83, "pod to the internet by its own EIP", seen, source=POD_EIP, path="pod to internet, own EIP")
     checks.dropped(86, "internet to the pod's EIP, no rule lets it in", inet.http(POD_EIP, ECHO))
     lab.apply(LET_IN)
     seen = inet.http(POD_EIP, ECHO)

@@ -54,7 +54,9 @@ spec:
   - {cidr: 10.1.0.0/16}
 """
 
-SEES_PODS_OWN_ADDRESS = ("vpc", "eni")
+NODES_IN = "pod to VPC server that lets nodes in"
+PODS_IN = "pod to VPC server that lets pods in"
+PEERED = "pod to peered VPC, VPC routes only"
 POD_RANGES = {"vpc": "172.16.0.0/16", "eni": "192.168.64.0/18"}
 
 
@@ -76,11 +78,15 @@ def into_the_cluster(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> 
     with lab.capture("n1/eth0", "n1/eth1" if lab.model == "eni" else "n1/br-ex") as wire:
         seen = server.http(pod.address, ECHO)
     if lab.model == "tunnel":
-        checks.dropped(21, "VPC server to a pod: no path", seen)
-        checks.allowed(21, "a node to the same pod", node.http(pod.address, ECHO), source=node.address)
+        checks.dropped(21, "VPC server to a pod: no path", seen, path="VPC server to pod")
+        seen = node.http(pod.address, ECHO)
+        checks.allowed(21, "a node to the same pod", seen, source=node.address, path="node to pod")
         return
     number = 22 if lab.model == "vpc" else 23
-    checks.allowed(number, "VPC server to a pod", seen, source=server.address, server=pod.name)
+    checks.allowed(number, "VPC server to a pod", seen, source=server.address, server=pod.name,
+                   path="VPC server to pod")  # fmt: skip
+    seen = node.http(pod.address, ECHO)
+    checks.allowed(number, "a node to the same pod", seen, source=node.address, path="node to pod")
     replies = wire.where(lambda frame: (frame.source, frame.destination) == (str(pod.address), str(server.address)))
     checks.that(number, "the reply leaves with the pod's address", bool(replies), f"from {pod.address}",
                 f"{len(replies)} frames", replies[:1])  # fmt: skip
@@ -90,13 +96,13 @@ def out_to_a_server(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> N
     server = lab.host("vm-1")
     seen = pod.http(server.address, ECHO)
     if lab.model == "tunnel":
-        checks.allowed(24, "pod to a server that lets nodes in", seen, source=node.address)
+        checks.allowed(24, "pod to a server that lets nodes in", seen, source=node.address, path=NODES_IN)
         return
     number = 25 if lab.model == "vpc" else 26
-    checks.dropped(number, "pod to a server that lets only nodes in", seen)
+    checks.dropped(number, "pod to a server that lets only nodes in", seen, path=NODES_IN)
     lab.apply(ALLOW_PODS.format(pods=POD_RANGES[lab.model]))
     seen = pod.http(server.address, ECHO)
-    checks.allowed(number, "after the server lets the pods' range in", seen, source=pod.address)
+    checks.allowed(number, "after the server lets the pods' range in", seen, source=pod.address, path=PODS_IN)
     lab.apply(NODES_ONLY)
 
 
@@ -148,18 +154,20 @@ def across_the_peering(lab: RunningLab, checks: Checks, pod: Host, node: Host) -
     peer = lab.host("peer-vm")
     seen = pod.http(peer.address, ECHO)
     if lab.model == "tunnel":
-        checks.allowed(30, "pod to a peered VPC", seen, source=node.address, server=peer.name)
+        checks.allowed(30, "pod to a peered VPC", seen, source=node.address, server=peer.name, path=PEERED)
         return
     if lab.model == "eni":
-        checks.allowed(32, "pod to a peered VPC", seen, source=pod.address, server=peer.name)
+        checks.allowed(32, "pod to a peered VPC", seen, source=pod.address, server=peer.name, path=PEERED)
         return
-    checks.dropped(31, "pod to a peered VPC that has no route back to pods", seen)
+    checks.dropped(31, "pod to a peered VPC that has no route back to pods", seen, path=PEERED)
     lab.apply(PEER_ROUTES.format(more=f"{BACK_TO_DEMO}\n{BACK_TO_PODS}"))
     seen = pod.http(peer.address, ECHO)
-    checks.allowed(31, "after the peer has a route to the container range", seen, source=pod.address)
+    title, path = "after the peer has a route to the container range", "pod to peered VPC, with a route to pods"
+    checks.allowed(31, title, seen, source=pod.address, path=path)
     lab.apply(PEER_INTO_NODES)
     seen = peer.http(pod.address, ECHO)
-    checks.allowed(35, "peered VPC to a pod, route and group allow it", seen, source=peer.address, server=pod.name)
+    checks.allowed(35, "peered VPC to a pod, route and group allow it", seen, source=peer.address, server=pod.name,
+                   path="peered VPC to pod, with a route to pods")  # fmt: skip
 
 
 def one_sided_and_transitive(lab: RunningLab, checks: Checks, pod: Host) -> None:

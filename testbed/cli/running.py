@@ -14,6 +14,7 @@ from testbed.cli.output import is_document, show, show_document
 from testbed.cli.progress import progress
 from testbed.observe.verdicts import Check, Report
 from testbed.operations.errors import BadRequestError
+from testbed.report.paths import render_paths
 from testbed.report.results import render_junit, render_report, report_document
 
 DEMO_SCENARIO, DEMO_MODEL = "in_cluster", "tunnel"
@@ -122,6 +123,9 @@ def show_reports(reports: Sequence[Report], output: Format, junit: str | None, e
         if position:
             click.echo()
         show(render_report(report, evidence=evidence or output is Format.WIDE))
+    if len(reports) > 1 and (paths := render_paths(reports)) is not None:
+        click.echo()
+        show(paths)
 
 
 def _list_scenarios(output: Format) -> None:

@@ -38,6 +38,7 @@ class Check:
     evidence: tuple[str, ...] = ()
     seconds: float = 0.0
     error: bool = False
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

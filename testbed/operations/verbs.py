@@ -15,6 +15,7 @@ from testbed.operations.datapath import choose_datapath
 from testbed.operations.errors import BadRequestError
 from testbed.operations.loading import load_sources, read_sources
 from testbed.operations.memory import Memory, read_memory
+from testbed.operations.sources import SourceText
 
 
 def silent(_: str) -> None:
@@ -48,7 +49,13 @@ def up(
 
 def apply(paths: Sequence[str], rundir: RunDir, *, dry_run: bool = False, note: Note = silent) -> Outcome:
     """Add the objects of the files, or change those that are there."""
-    sources = read_sources(paths)
+    return apply_sources(read_sources(paths), rundir, dry_run=dry_run, note=note)
+
+
+def apply_sources(
+    sources: Sequence[SourceText], rundir: RunDir, *, dry_run: bool = False, note: Note = silent
+) -> Outcome:
+    """The same for documents that are texts already."""
     return _edit(rundir, lambda memory: edits.plan_apply(memory, sources), dry_run, note)
 
 
@@ -95,4 +102,4 @@ def _edit(rundir: RunDir, edit: Callable[[Memory], edits.Edit], dry_run: bool, n
     return make_change(rundir, editor, datapath, note)
 
 
-__all__ = ["Editor", "apply", "delete", "delete_files", "down", "down_all", "scale", "silent", "up"]
+__all__ = ["Editor", "apply", "apply_sources", "delete", "delete_files", "down", "down_all", "scale", "silent", "up"]

@@ -144,6 +144,7 @@ def _check_document(check: Check) -> dict[str, Any]:
         "error": check.error,
         "seconds": round(check.seconds, 3),
         "evidence": list(check.evidence),
+        "path": check.path,
     }
 
 

@@ -16,7 +16,8 @@ class Checks:
     """Collects the checks of one scenario in one model; ``shown`` is called with each as it is made.
 
     The first argument of every statement is the number of the assertion that it shows, 0 for none. A probe that
-    could not be made is an error, whatever was expected.
+    could not be made is an error, whatever was expected. ``path`` names a way of access by which
+    the models are compared.
     """
 
     def __init__(self, model: str, shown: Shown = lambda _: None) -> None:
@@ -33,6 +34,7 @@ class Checks:
         source: IPv4Address | str | None = None,
         server: str | Sequence[str] | None = None,
         evidence: Sequence[object] = (),
+        path: str = "",
     ) -> Check:
         """It connected, and the server (one of ``server``) saw ``source`` as the client's address."""
         servers = (server,) if isinstance(server, str) else server
@@ -44,19 +46,19 @@ class Checks:
             expected += f", server {' or '.join(servers)}"
             ok = ok and seen.server in servers
         text = str(seen) + (f", server {seen.server}" if servers is not None else "")
-        return self._judge(assertion, title, expected, text, ok, evidence, seen.verdict is Verdict.ERROR)
+        return self._judge(assertion, title, expected, text, ok, evidence, seen.verdict is Verdict.ERROR, path)
 
-    def refused(self, assertion: int, title: str, seen: Seen, evidence: Sequence[object] = ()) -> Check:
+    def refused(self, assertion: int, title: str, seen: Seen, evidence: Sequence[object] = (), path: str = "") -> Check:
         """Something answered that the connection is not possible."""
-        return self._verdict(assertion, title, seen, (Verdict.REFUSED,), evidence)
+        return self._verdict(assertion, title, seen, (Verdict.REFUSED,), evidence, path)
 
-    def dropped(self, assertion: int, title: str, seen: Seen, evidence: Sequence[object] = ()) -> Check:
+    def dropped(self, assertion: int, title: str, seen: Seen, evidence: Sequence[object] = (), path: str = "") -> Check:
         """Nothing answered until the time limit."""
-        return self._verdict(assertion, title, seen, (Verdict.DROPPED,), evidence)
+        return self._verdict(assertion, title, seen, (Verdict.DROPPED,), evidence, path)
 
-    def blocked(self, assertion: int, title: str, seen: Seen, evidence: Sequence[object] = ()) -> Check:
+    def blocked(self, assertion: int, title: str, seen: Seen, evidence: Sequence[object] = (), path: str = "") -> Check:
         """It did not connect, by silence or by an answer; where the real system's way of saying no is not known."""
-        return self._verdict(assertion, title, seen, (Verdict.DROPPED, Verdict.REFUSED), evidence)
+        return self._verdict(assertion, title, seen, (Verdict.DROPPED, Verdict.REFUSED), evidence, path)
 
     def equal(
         self, assertion: int, title: str, seen: object, expected: object, evidence: Sequence[object] = ()
@@ -74,11 +76,17 @@ class Checks:
         return self._judge(0, title, "no error", reason, False, (), True)
 
     def _verdict(
-        self, assertion: int, title: str, seen: Seen, wanted: tuple[Verdict, ...], evidence: Sequence[object]
+        self,
+        assertion: int,
+        title: str,
+        seen: Seen,
+        wanted: tuple[Verdict, ...],
+        evidence: Sequence[object],
+        path: str,
     ) -> Check:
         expected = " or ".join(wanted)
         ok = seen.verdict in wanted
-        return self._judge(assertion, title, expected, str(seen), ok, evidence, seen.verdict is Verdict.ERROR)
+        return self._judge(assertion, title, expected, str(seen), ok, evidence, seen.verdict is Verdict.ERROR, path)
 
     def _judge(
         self,
@@ -89,10 +97,13 @@ class Checks:
         ok: bool,
         evidence: Sequence[object],
         error: bool = False,
+        path: str = "",
     ) -> Check:
         now = time.monotonic()
         lines = tuple(str(line) for line in evidence)
-        check = Check(assertion, title, self.model, expected, seen, ok and not error, lines, now - self._last, error)
+        check = Check(
+            assertion, title, self.model, expected, seen, ok and not error, lines, now - self._last, error, path
+        )
         self._last = now
         self.made.append(check)
         self._shown(check)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,10 +26,13 @@ from testbed.operations import edits, verbs
 from testbed.operations.documents import FABRIC, document_path
 from testbed.operations.memory import Memory, read_memory
 from testbed.operations.readiness import until_ready
-from testbed.operations.sources import read_segments
+from testbed.operations.sources import SourceText, read_segments
 from testbed.spec import SpecError
 
 T = TypeVar("T")
+
+APPLIED = "scenario.yaml"
+"""What faults call the documents that a scenario applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +157,7 @@ class RunningLab:
 
     def apply(self, text: str) -> Plan:
         """Apply YAML documents as ``lab apply -f`` does; returns when they are in force."""
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="scenario-") as file:
-            file.write(text)
-            file.flush()
-            outcome = verbs.apply((file.name,), self.rundir)
+        outcome = verbs.apply_sources((SourceText(APPLIED, text),), self.rundir)
         self._memory = self._read()
         return outcome.plan
 
