@@ -1,3 +1,8 @@
-from testbed.cli.errors import run
+import sys
 
-run()
+try:
+    from testbed.cli.errors import run
+
+    run()
+except KeyboardInterrupt:  # while Python was still loading
+    sys.exit(130)

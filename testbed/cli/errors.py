@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:
         status = report(error, chosen)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not end in a traceback
         say("interrupted")
         status = INTERRUPTED
     sys.exit(status if isinstance(status, int) else 0)

@@ -78,6 +78,7 @@ def open_session(
             if not session.settled:
                 with interrupts.ignored():
                     tear_down_locked(rundir)
+            interrupts.check()  # Ctrl-C reaches the programs that we run as well: that they failed is no news
             if isinstance(error, OSError):  # a full disk, a limit on open files: the user's to mend
                 where = f" ({error.filename})" if error.filename else ""
                 raise EmulationError(f"{error.strerror}{where}") from error

@@ -248,7 +248,7 @@ def test_a_bad_file_creates_nothing(other: Shell, tmp_path: Path) -> None:
     assert "no lab is running" in other("status", status=2).stderr
 
 
-@pytest.mark.parametrize("delay", [0.2, 0.7, 1.0])
+@pytest.mark.parametrize("delay", [0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3])
 def test_ctrl_c_during_up_rolls_back_with_130(other: Shell, delay: float) -> None:
     process = other.start("up", DEMO, "--lab", other.name, start_new_session=True)
     time.sleep(delay)  # the moment is the point: somewhere in the middle
@@ -258,7 +258,8 @@ def test_ctrl_c_during_up_rolls_back_with_130(other: Shell, delay: float) -> Non
     assert "Traceback" not in err
     if process.returncode == 0:
         return  # it was up already
-    assert process.returncode == 130, err
+    # A signal before or after Python's own handler is in place ends it directly, which a shell shows as 130 too.
+    assert process.returncode in (130, -signal.SIGINT), err
     assert "no lab is running" in other("status", status=2).stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,6 +144,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(main, "main", interrupt)
     assert lab("status") == 130
     assert capsys.readouterr().err == "lab: interrupted\n"
