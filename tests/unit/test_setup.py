@@ -105,3 +105,10 @@ def test_the_locks_name_no_index_and_hash_everything(name: str) -> None:
 def test_what_is_run_directly_is_executable() -> None:
     for name in ("lab", ".ci/run", "tests/vm/run", "tests/vm/enter", "tests/vm/guest"):
         assert (ROOT / name).stat().st_mode & stat.S_IXUSR, name
+
+
+@pytest.mark.skipif(shutil.which("vagrant") is None, reason="vagrant is not installed")
+def test_vagrant_accepts_the_vagrantfile(tmp_path: Path) -> None:
+    own = {"VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_DOTFILE_PATH": str(tmp_path / "state")}
+    done = run("vagrant", "validate", "--ignore-provider", **own)
+    assert done.returncode == 0, done.stdout + done.stderr
