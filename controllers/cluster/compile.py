@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from controllers.cluster import arp, classify, deliver, eni, ex, restrict, spoof, tunnel, vpc
 from controllers.cluster.pipeline import BR_EX, BR_INT
+from controllers.cluster.service import tables
 from controllers.cluster.view import NodeView, plan_views
 from controllers.openflow import Flow, Program, build_program
 from testbed.model.desired import ClustersState, NetworkModel
@@ -39,10 +40,12 @@ def compile_ex(view: NodeView) -> Program:
 @lru_cache(_NODES)
 def compile_int(view: NodeView) -> Program:
     """br-int: pods, tunnel and Services."""
-    return build_program(BR_INT, plan_int(view))
+    services = tables.plan(view)
+    return build_program(BR_INT, (*plan_int(view), *services.flows), services.groups)
 
 
 def plan_int(view: NodeView) -> Iterator[Flow]:
+    """Everything but Services."""
     model = _MODELS[view.model]
     yield from classify.plan(view)
     yield from spoof.plan(view)

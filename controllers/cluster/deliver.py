@@ -1,31 +1,35 @@
 """br-int, table deliver: out of the chosen port.
 
-A switch never sends a packet out of the port that it came in by unless told so; where that is meant (a pod
-that is its own endpoint, a NodePort whose endpoint is on a third node) these flows say so.
+A switch never sends a packet out of the port that it came in by unless told so. Services mean it: a pod that is its
+own endpoint, a NodePort whose endpoint is behind the port that the client is behind too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from controllers.cluster.fields import BOUNCE, LOCAL_16, OUT_PORT, SOURCE, Source
+from controllers.cluster.fields import LOCAL_16, OUT_PORT
 from controllers.cluster.view import NodeView
-from controllers.openflow import ANY, Flow, InPort, Local, OutputFrom, match
-from testbed.model.desired import PATCH_EX_PORT, TUNNEL_PORT
-
-_BACK = (
-    (Source.TUNNEL, TUNNEL_PORT, "from tunnel to tunnel"),
-    (Source.NODE, LOCAL_16, "from the node to the node"),
-    (Source.FABRIC, PATCH_EX_PORT, "from the VPC to the VPC"),
-)
+from controllers.openflow import ANY, LOCAL, Flow, InPort, Local, OutputFrom, match
+from testbed.model.desired import PATCH_EX_PORT, TUNNEL_PORT, NetworkModel
 
 
 def plan(view: NodeView) -> Iterator[Flow]:
     owner = view.owner
-    yield Flow("deliver", 200, match({BOUNCE: 1}), (InPort(),), owner=owner, note="back to where it came from")
-    for source, port, note in _BACK:
-        back = match({SOURCE: source, OUT_PORT: port})
-        yield Flow("deliver", 200, back, (InPort(),), owner=owner, note=note)
+    for port, port_owner, note in _ports(view):
+        back = match({OUT_PORT: port & 0xFFFF}, in_port=port)
+        yield Flow("deliver", 200, back, (InPort(),), owner=port_owner, note=note)
     stack = match({OUT_PORT: LOCAL_16})
     yield Flow("deliver", 100, stack, (Local(),), owner=owner, note="to the node's own stack")
     yield Flow("deliver", 10, ANY, (OutputFrom(OUT_PORT),), owner=owner, note="out of the chosen port")
+
+
+def _ports(view: NodeView) -> Iterator[tuple[int, str, str]]:
+    if not view.services:
+        return
+    yield LOCAL, view.node.owner, "from the node back to it"
+    yield PATCH_EX_PORT, view.owner, "from the VPC to the VPC"
+    if view.model is NetworkModel.TUNNEL:
+        yield TUNNEL_PORT, view.owner, "from tunnel to tunnel"
+    for pod in view.node.pods:
+        yield pod.port, pod.owner, "back to it"

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controllers.cluster import local
-from controllers.cluster.fields import BOUNCE, OUT_PORT, SERVED, SOURCE, Source
-from controllers.cluster.leave import to_vpc
+from controllers.cluster.fields import OUT_PORT, SERVED, SOURCE, Source
 from controllers.cluster.view import NodeView
 from controllers.openflow import Copy, Flow, PushVlan, SetField, match
 from controllers.openflow.fields import ETH_DST, ETH_SRC, VLAN_VID
@@ -22,36 +21,38 @@ from testbed.model.desired import PATCH_EX_PORT, POD_GATEWAY_MAC, PodPort
 
 
 def plan(view: NodeView) -> Iterator[Flow]:
-    yield from _from_carrier(view)
+    yield _from_carrier(view)
     for pod in view.node.pods:
-        yield _exclusive(pod) if pod.exclusive else _to_carrier(pod)
+        yield from _exclusive(view, pod) if pod.exclusive else _on_carrier(pod)
     yield from _node(view)
 
 
-def _from_carrier(view: NodeView) -> Iterator[Flow]:
+def _from_carrier(view: NodeView) -> Flow:
     came = match({SOURCE: Source.CARRIER})
-    yield Flow("local", 200, came, goto="deliver", owner=view.owner, note="the VLAN named the pod's port")
-    turn = (Copy(ETH_SRC, ETH_DST), SetField(ETH_SRC, POD_GATEWAY_MAC))
-    back = match({BOUNCE: 1})
-    yield Flow("local", 300, back, turn, "deliver", owner=view.owner, note="a pod is its own endpoint")
+    return Flow("local", 200, came, goto="deliver", owner=view.owner, note="the VLAN named the pod's port")
 
 
-def _to_carrier(pod: PodPort) -> Flow:
+def _on_carrier(pod: PodPort) -> Iterator[Flow]:
     assert pod.vlan is not None
     actions = (PushVlan(), SetField(VLAN_VID, pod.vlan), SetField(OUT_PORT, PATCH_EX_PORT))
     note = f"on VLAN {pod.vlan}, its sub-ENI"
-    return Flow("remote", 200, match(in_port=pod.port), actions, "deliver", owner=pod.owner, note=note)
+    yield Flow("remote", 200, match(in_port=pod.port), actions, "deliver", owner=pod.owner, note=note)
+    itself = match(in_port=pod.port, ipv4_dst=pod.address)
+    turn = (Copy(ETH_SRC, ETH_DST), SetField(ETH_SRC, POD_GATEWAY_MAC), SetField(OUT_PORT, pod.port))
+    yield Flow("local", 200, itself, turn, "deliver", owner=pod.owner, note="is its own endpoint")
 
 
-def _exclusive(pod: PodPort) -> Flow:
-    """Replies of Services to the pod; what it sends has the node's address when it gets to remote."""
+def _exclusive(view: NodeView, pod: PodPort) -> Iterator[Flow]:
+    """Services' answers to the pod, and the node as the endpoint; all else leaves with the node's address."""
     actions = (SetField(ETH_SRC, POD_GATEWAY_MAC), SetField(ETH_DST, pod.mac), SetField(OUT_PORT, pod.port))
-    replies = match({SERVED: 1}, ipv4_dst=pod.address)
-    return Flow("local", 200, replies, actions, "deliver", owner=pod.owner, note="a Service answers")
+    answer = match(ct_state="+trk+rpl", ipv4_dst=pod.address)
+    yield Flow("local", 200, answer, actions, "deliver", owner=pod.owner, note="a Service answers")
+    stack = match({SERVED: 1}, in_port=pod.port, ipv4_dst=view.node.address)
+    note = "its node is the endpoint"
+    yield Flow("local", 200, stack, local.to_node(view), "deliver", owner=pod.owner, note=note)
 
 
 def _node(view: NodeView) -> Iterator[Flow]:
-    to_node = match({SERVED: 1}, ipv4_dst=view.node.address)
-    note = "a Service answers the node, or its endpoint is the node"
-    yield Flow("local", 200, to_node, local.to_node(view), "deliver", owner=view.node.owner, note=note)
-    yield to_vpc(view, 150, match({SERVED: 1}, ipv4_src=view.node.address), "a Service's, as the node")
+    for source, note in ((Source.FABRIC, "from the VPC to the node"), (Source.NODE, "a Service answers the node")):
+        what = match({SOURCE: source}, ipv4_dst=view.node.address)
+        yield Flow("local", 200, what, local.to_node(view), "deliver", owner=view.node.owner, note=note)

@@ -6,10 +6,18 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from controllers.cluster.fields import UNTAGGED, VLAN_TAGGED
+from controllers.cluster.service.ports import match_port, port_masks
 from controllers.cluster.view import NodeView
 from controllers.openflow import ANY, LOCAL, Flow, Local, Output, match
 from controllers.openflow.fields import ARP
-from testbed.model.desired import CARRIER_PORT, PATCH_INT_PORT, UPLINK_PORT, NetworkModel
+from testbed.model.desired import (
+    CARRIER_PORT,
+    NODE_PORTS,
+    PATCH_INT_PORT,
+    SERVICE_SOURCE_PORTS,
+    UPLINK_PORT,
+    NetworkModel,
+)
 
 VXLAN = 4789
 
@@ -22,6 +30,8 @@ def plan(view: NodeView) -> Iterator[Flow]:
         yield from _carrier(view)
     if view.model is NetworkModel.TUNNEL:
         yield from _tunnels(view)
+    if view.services:
+        yield from _services(view)
     yield Flow("node", 10, ANY, (Local(),), owner=view.node.owner, note="to the node's own stack")
 
 
@@ -76,3 +86,28 @@ def _tunnels(view: NodeView) -> Iterator[Flow]:
         yield Flow("node", 300, known, (Local(),), owner=peer.owner, note="VXLAN from a node of the cluster")
     note = "VXLAN from a stranger is dropped"
     yield Flow("node", 200, match(udp_dst=VXLAN), owner=view.owner, note=note)
+
+
+def _services(view: NodeView) -> Iterator[Flow]:
+    """NodePorts, and answers to Service connections that took the node's address, are br-int's business."""
+    owner, to_br_int = view.node.owner, (Output(PATCH_INT_PORT),)
+    for first, last in (NODE_PORTS, SERVICE_SOURCE_PORTS):
+        for ports in port_masks(first, last):
+            for transport in ("tcp", "udp"):
+                what, note = match_port(transport, "dst", ports), f"Services have ports {first}-{last}"
+                yield Flow("node", 100, what, to_br_int, owner=owner, note=note)
+    yield from _own_endpoints(view)
+
+
+def _own_endpoints(view: NodeView) -> Iterator[Flow]:
+    """The node's stack as an endpoint under policy Local answers the client itself: br-int must see that."""
+    node = view.node
+    for served in view.services:
+        port = served.port
+        if not port.external_local or port.node_port is None:
+            continue
+        for endpoint in port.endpoints:
+            if endpoint.host_network and endpoint.node == node.name:
+                what = match_port(port.protocol, "src", endpoint.port, in_port=LOCAL, ipv4_src=node.address)
+                note = "may answer a client of the Service"
+                yield Flow("entry", 110, what, (Output(PATCH_INT_PORT),), owner=port.owner, note=note)

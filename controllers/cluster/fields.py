@@ -26,7 +26,7 @@ class Source(IntEnum):
 
 
 SOURCE: Bits = register("source", 0, low=0, width=4, doc="where the packet entered", values=Source)
-BOUNCE: Bits = register("bounce", 0, low=4, width=1, doc="leaves by the port that it entered by")
+REFUSED: Bits = register("refused", 0, low=4, width=1, doc="for a Service without endpoints")
 SERVED: Bits = register("served", 0, low=5, width=1, doc="belongs to a connection that a Service translates")
 HIDE: Bits = register("hide", 0, low=6, width=1, doc="a new connection that must take the node's address")
 OUT_PORT: Bits = register("out_port", 1, low=0, width=16, doc="port that the packet leaves by")

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from controllers.cluster.fields import (
     ASKER,
-    BOUNCE,
     DISGUISE,
     HIDDEN,
     HIDE,
     OUT_PORT,
+    REFUSED,
     SERVED,
     SERVICE,
     SOURCE,
@@ -29,6 +29,7 @@ from controllers.openflow.fields import (
     ETH_DST,
     ETH_SRC,
     ETH_TYPE,
+    ICMPV4_TYPE,
     IN_PORT,
     IPV4_DST,
     IPV4_SRC,
@@ -61,7 +62,7 @@ BR_EX = Pipeline(
         Table(
             "entry",
             "Which port, and whose address: the only packets that pass between VPC, node and br-int.",
-            matches=(IN_PORT, VLAN_VID, ETH_TYPE, ARP_TPA, IPV4_SRC, IPV4_DST),
+            matches=(IN_PORT, VLAN_VID, ETH_TYPE, ARP_TPA, IPV4_SRC, IPV4_DST, TCP_SRC, UDP_SRC),
             goes=("node",),
         ),
         Table(
@@ -107,12 +108,33 @@ eni (a is 10.0.1.5 on VLAN 7 of the carrier)
   -> br-ex -> eth1; the fabric treats (carrier, 7) as a's own ENI.
 * b -> a: br-ex -> classify[patch-ex, tag 7: untagged, source carrier, out_port 100] -> ... -> local -> deliver
   -> port 100.
+
+Services, in every model
+
+a 172.16.0.2 asks 10.247.0.9:80, whose endpoints are b 172.16.0.3:8080 and c 172.16.0.18:8080:
+
+* There: service[cluster range: zone service] -> balance[10.247.0.9:80: group] -> bucket c: destination becomes
+  172.16.0.18:8080 and the zone remembers it -> hide -> local -> remote -> c, which sees 172.16.0.2.
+* The next packets: service translates them at once -> balance[+dnat] -> hide -> ...
+* Back, from c: untranslate[source port 8080: zone service] makes 10.247.0.9:80 of the source -> local -> a.
+
+A connection whose endpoint would answer past this bridge takes the node's address and a port above 61439, by which
+br-ex and ``unhide`` know the answer: those of the node itself (10.0.0.10:61500 -> c), those to a NodePort of
+policy Cluster, and those of pods with an ENI of their own. All translation happens on the node where the
+connection entered the cluster.
+
+A pod whose own endpoint is chosen sees the node as its peer, as with kube-proxy. The node's stack, if it is the
+endpoint of itself or of what would have its address, gets NODE_STAND_IN as the source; the kernel makes the
+node's address of that once the packet is in: nobody answers itself over a wire.
+
+Without endpoints the packet goes to the node's kernel with REFUSE_MAC as its source; the kernel refuses (a switch
+can't make a TCP reset).
 """
 
 BR_INT = Pipeline(
     role="br-int",
     doc=_INT_DOC,
-    bits=(SOURCE, BOUNCE, SERVED, HIDE, OUT_PORT, ASKER, HIDDEN),
+    bits=(SOURCE, REFUSED, SERVED, HIDE, OUT_PORT, ASKER, HIDDEN),
     zones=(SERVICE, DISGUISE),
     tables=(
         Table(
@@ -135,6 +157,7 @@ BR_INT = Pipeline(
             "spoof",
             "A pod speaks with its own MAC and address only.",
             matches=(IN_PORT, VLAN_VID, ETH_SRC, ETH_TYPE, IPV4_SRC, ARP_SPA, ARP_SHA),
+            sets=(HIDE,),
             goes=("arp", "restrict"),
         ),
         Table(
@@ -153,15 +176,14 @@ BR_INT = Pipeline(
         Table(
             "unhide",
             "Replies to an address that stands for another one get the true destination back.",
-            matches=(SOURCE, IPV4_DST, TCP_DST, UDP_DST),
-            sets=(BOUNCE,),
-            goes=("untranslate",),
+            matches=(SOURCE, IPV4_SRC, IPV4_DST, TCP_DST, UDP_DST),
+            goes=("untranslate", "local"),
             miss="untranslate",
         ),
         Table(
             "untranslate",
             "Replies of endpoints get the Service's address as their source again.",
-            matches=(TCP_SRC, UDP_SRC),
+            matches=(TCP_SRC, UDP_SRC, ICMPV4_TYPE),
             goes=("service",),
             miss="service",
         ),
@@ -176,22 +198,22 @@ BR_INT = Pipeline(
         Table(
             "balance",
             "A new connection chooses an endpoint; a known one goes where it went.",
-            matches=(CT_STATE, SOURCE, IPV4_SRC, IPV4_DST, TCP_DST, UDP_DST),
-            sets=(SERVED, HIDE),
-            goes=("hide", "local"),
+            matches=(CT_STATE, SOURCE, ETH_TYPE, IPV4_SRC, IPV4_DST, TCP_DST, UDP_DST),
+            sets=(SERVED, HIDE, REFUSED),
+            goes=("hide",),
+            miss="hide",
         ),
         Table(
             "hide",
-            "Connections whose replies must come back through here take the node's or a virtual address.",
-            matches=(HIDDEN, IPV4_SRC, IPV4_DST),
-            sets=(BOUNCE,),
+            "Connections whose answers must come back through here take the node's or a virtual address.",
+            matches=(SOURCE, SERVED, REFUSED, HIDDEN, ETH_TYPE, IPV4_SRC, IPV4_DST),
             goes=("local",),
             miss="local",
         ),
         Table(
             "local",
             "Destinations on this node.",
-            matches=(SOURCE, BOUNCE, SERVED, IPV4_SRC, IPV4_DST),
+            matches=(SOURCE, SERVED, REFUSED, CT_STATE, IN_PORT, IPV4_DST),
             sets=(ETH_SRC, ETH_DST, OUT_PORT),
             goes=("deliver",),
             miss="remote",
@@ -206,7 +228,7 @@ BR_INT = Pipeline(
         Table(
             "deliver",
             "Out of the chosen port, also when the packet came in by it.",
-            matches=(SOURCE, BOUNCE, OUT_PORT),
+            matches=(IN_PORT, OUT_PORT),
         ),
     ),
 )

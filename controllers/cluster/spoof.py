@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from controllers.cluster.fields import UNTAGGED
+from controllers.cluster.fields import HIDE, UNTAGGED
 from controllers.cluster.view import NodeView
-from controllers.openflow import Flow, match
+from controllers.openflow import Flow, SetField, match
 
 
 def plan(view: NodeView) -> Iterator[Flow]:
@@ -14,4 +14,5 @@ def plan(view: NodeView) -> Iterator[Flow]:
         says = match(in_port=pod.port, vlan_vid=UNTAGGED, eth_src=pod.mac, arp_spa=pod.address, arp_sha=pod.mac)
         sends = match(in_port=pod.port, vlan_vid=UNTAGGED, eth_src=pod.mac, ipv4_src=pod.address)
         yield Flow("spoof", 100, says, goto="arp", owner=pod.owner, note="asks as itself")
-        yield Flow("spoof", 100, sends, goto="restrict", owner=pod.owner, note="sends as itself")
+        actions = (SetField(HIDE, 1),) if pod.exclusive else ()
+        yield Flow("spoof", 100, sends, actions, "restrict", owner=pod.owner, note="sends as itself")

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 from controllers.cluster import local
 from controllers.cluster.fields import OUT_PORT, SERVED, SOURCE, Source
-from controllers.cluster.leave import to_vpc
 from controllers.cluster.view import NodeView, Peer
 from controllers.openflow import Flow, SetField, match
 from controllers.openflow.fields import TUN_IPV4_DST, TUNNEL_ID
@@ -24,7 +23,6 @@ def plan(view: NodeView) -> Iterator[Flow]:
     yield _no_transit(view)
     for peer in view.peers:
         yield from _to_peer(peer, view.vni)
-    yield to_vpc(view, 150, match({SERVED: 1}, ipv4_src=view.node.address), "a Service's, as the node")
     yield from _outside(view)
 
 

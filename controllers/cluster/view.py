@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from controllers.cluster.service.served import Served, serve
 from testbed.model.desired import ClusterNode, ClusterState, NetworkModel
 
 
@@ -36,11 +37,13 @@ class NodeView:
     non_masquerade: tuple[IPv4Network, ...]
     node: ClusterNode
     peers: tuple[Peer, ...]
+    services: tuple[Served, ...] = ()
 
 
 def plan_views(cluster: ClusterState) -> Iterator[NodeView]:
     """A view per node, in the order of the nodes."""
     peers = tuple(Peer(node.name, node.address, node.blocks, node.owner) for node in cluster.nodes)
+    services = tuple(serve(port) for port in cluster.services)
     for position, node in enumerate(cluster.nodes):
         yield NodeView(
             cluster.name,
@@ -52,4 +55,5 @@ def plan_views(cluster: ClusterState) -> Iterator[NodeView]:
             cluster.non_masquerade,
             node,
             peers[:position] + peers[position + 1 :],
+            services,
         )

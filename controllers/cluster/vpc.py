@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controllers.cluster import local
-from controllers.cluster.fields import SERVED, SOURCE, Source
+from controllers.cluster.fields import SOURCE, Source
 from controllers.cluster.leave import to_vpc
 from controllers.cluster.view import NodeView
 from controllers.openflow import Flow, match
@@ -19,7 +19,6 @@ from controllers.openflow import Flow, match
 
 def plan(view: NodeView) -> Iterator[Flow]:
     yield from local.plan(view)
-    yield to_vpc(view, 250, match({SERVED: 1}, ipv4_src=view.node.address), "a Service's, as the node")
     yield from _seen_as_pods(view)
     outside = match({SOURCE: Source.POD})
     note = "outside nonMasqueradeCIDRs, by the node's stack"

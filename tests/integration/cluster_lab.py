@@ -44,12 +44,13 @@ from testbed.emulation import netns
 from testbed.emulation.changes import plan_changes as plan_machine_changes
 from testbed.emulation.realise import open_session
 from testbed.emulation.rundir import RunDir
-from testbed.emulation.state import Datapath
 from testbed.emulation.teardown import tear_down
 from testbed.model.desired import GATEWAY_MAC, Eni, FabricState
 from testbed.model.lab import Lab
 from testbed.model.planning.ledger import Ledger
+from testbed.model.planning.observed import Observed
 from testbed.model.planning.plan import Plan, plan_lab
+from tests.integration.emulation_lab import datapath
 
 _NUMBERS = itertools.count(1)
 
@@ -171,10 +172,10 @@ class ClusterLab:
                 known = self.bridges.setdefault(bridge.datapath_id, Bridge(path))
                 self.sent[bridge.datapath_id] = known.load(programs[bridge.datapath_id])
 
-    def apply(self, lab: Lab) -> None:
-        """The next generation."""
-        self.plan = plan_lab(lab, self.plan.ledger, self.plan.generation + 1, "userspace", time.time())
-        with open_session(self.rundir, Datapath.USERSPACE) as session:
+    def apply(self, lab: Lab, unready: tuple[str, ...] = ()) -> None:
+        """The next generation. Pods named in ``unready`` fail their readiness probes."""
+        self.plan = plan_ready(lab, self.plan.ledger, self.plan.generation + 1, unready)
+        with open_session(self.rundir, datapath()) as session:
             session.apply(plan_machine_changes(self.plan.wiring, session.found.wiring, session.found.doubtful))
             session.settle(self.plan.generation, ())
         self.program()
@@ -199,13 +200,20 @@ class ClusterLab:
         return self.path(pods.get(name, name))
 
 
+def plan_ready(lab: Lab, ledger: Ledger, generation: int, unready: tuple[str, ...] = ()) -> Plan:
+    """The plan once every pod but ``unready`` passes its readiness probes."""
+    started = plan_lab(lab, ledger, generation, datapath().value, time.time())
+    ready = frozenset(pod.uid for pod in started.pods if pod.name not in unready)
+    return plan_lab(lab, ledger, generation, datapath().value, time.time(), Observed(ready))
+
+
 @contextlib.contextmanager
 def cluster_lab(lab: Lab) -> Iterator[ClusterLab]:
     """The lab, up and programmed; gone afterwards whatever happened."""
     rundir = RunDir.of(f"cl-{os.getpid()}-{next(_NUMBERS)}")
-    plan = plan_lab(lab, Ledger(), 1, "userspace", time.time())
+    plan = plan_ready(lab, Ledger(), 1)
     try:
-        with open_session(rundir, Datapath.USERSPACE) as session:
+        with open_session(rundir, datapath()) as session:
             session.apply(plan_machine_changes(plan.wiring, session.found.wiring, session.found.doubtful))
             session.settle(1, ())
         made = ClusterLab(rundir, plan, {}, {})

@@ -12,6 +12,9 @@ from testbed.model.desired import (
     ClusterState,
     NetworkModel,
     PodPort,
+    Protocol,
+    ServiceEndpoint,
+    ServicePort,
 )
 
 TUNNEL, VPC, ENI = NetworkModel.TUNNEL, NetworkModel.VPC, NetworkModel.ENI
@@ -80,6 +83,45 @@ def cluster(model: NetworkModel, **changes: Any) -> ClusterState:
         "non_masquerade": (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12")) if model is VPC else (),
     }
     return ClusterState(**values | changes)
+
+
+def endpoint(model: NetworkModel, name: str, **changes: Any) -> ServiceEndpoint:
+    values: dict[str, Any] = {
+        "address": IPv4Address(ADDRESSES[model][name]),
+        "port": 8080,
+        "node": "n2" if name == "c" else "n1",
+        "owner": f"Pod/default/{name}",
+    }
+    return ServiceEndpoint(**values | changes)
+
+
+def service(model: NetworkModel, name: str, number: int, endpoints: str, **changes: Any) -> ServicePort:
+    """``endpoints`` are pods' letters; cluster address 10.247.0.<number>, node port 30000 + number."""
+    values: dict[str, Any] = {
+        "service": f"default/{name}",
+        "name": "http",
+        "protocol": Protocol.TCP,
+        "port": 80,
+        "endpoints": tuple(endpoint(model, each) for each in endpoints),
+        "owner": f"Service/default/{name}",
+        "cluster_ip": IPv4Address(f"10.247.0.{number}"),
+        "node_port": 30000 + number,
+    }
+    return ServicePort(**values | changes)
+
+
+def services(model: NetworkModel) -> tuple[ServicePort, ...]:
+    """One of each kind: plain, both policies Local, without endpoints, with a balancer's address, UDP."""
+    return (
+        service(model, "web", 9, "abc"),
+        service(model, "local", 10, "c", external_local=True, internal_local=True),
+        service(model, "none", 11, ""),
+        service(
+            model, "balanced", 12, "ab",
+            external_addresses=(IPv4Address("10.0.0.50"),), source_ranges=(IPv4Network("10.0.0.0/24"),),
+        ),
+        service(model, "dns", 13, "a", protocol=Protocol.UDP, port=53, node_port=None),
+    )  # fmt: skip
 
 
 def state(model: NetworkModel, **changes: Any) -> ClustersState:

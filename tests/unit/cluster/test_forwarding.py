@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 import pytest
 
 from controllers.cluster import compile_cluster
-from controllers.openflow.fields import LOCAL, Value
+from controllers.openflow.fields import LOCAL
 from controllers.openflow.packets import Packet, packet, tcp, udp
 from controllers.openflow.simulate import FakeSwitch, Outcome
 from testbed.model.desired import GATEWAY_MAC, POD_GATEWAY_MAC, NetworkModel
@@ -54,8 +55,8 @@ def test_tunnel_other_node() -> None:
 
 
 @pytest.mark.parametrize("metadata", [{"tun_ipv4_src": SERVER}, {"tunnel_id": 4098}])
-def test_tunnel_strangers(metadata: dict[str, Value]) -> None:
-    given: dict[str, Value] = {"tun_ipv4_src": N1, "tunnel_id": 4097} | metadata
+def test_tunnel_strangers(metadata: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"tun_ipv4_src": N1, "tunnel_id": 4097, **metadata}
     out = br_int(TUNNEL, INT2).send(from_pod(TUNNEL, "a", "172.16.0.18"), in_port=VXLAN, **given)
     assert not out.sent
     assert out.last_flow is not None

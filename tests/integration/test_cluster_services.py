@@ -1,0 +1,275 @@
+"""Services on real packets, in all three models: who reaches which endpoint, and whose address the endpoint sees."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+
+from testbed.model.cloud import NodePool
+from testbed.model.desired import NetworkModel
+from testbed.model.kubernetes import KubeServicePort, Service, StatefulSet
+from testbed.model.lab import Lab
+from tests.integration.cluster_lab import ClusterLab, Seen, cluster_lab, connect, ping, serve, within
+from tests.unit.model import labs
+
+pytestmark = pytest.mark.root
+
+TUNNEL, VPC, ENI = NetworkModel.TUNNEL, NetworkModel.VPC, NetworkModel.ENI
+DROPPED, REFUSED = Seen("dropped"), Seen("refused")
+
+
+def pods(name: str, replicas: int, app: str, **spec: Any) -> StatefulSet:
+    made = labs.stateful_set(name, replicas, **spec)
+    return replace(made, selector=(("app", app),), template=replace(made.template, labels=(("app", app),)))
+
+
+def service(name: str, app: str, target: str = "8080", protocol: str = "TCP", **changes: Any) -> Service:
+    values: dict[str, Any] = {
+        "namespace": "default",
+        "name": name,
+        "cluster": "c1",
+        "type": "NodePort",
+        "selector": (("app", app),),
+        "ports": (KubeServicePort(80, target, protocol=protocol),),
+        "source": labs.HERE,
+    }
+    return Service(**values | changes)
+
+
+def service_lab(model: NetworkModel) -> Lab:
+    """node-1: web-0, cli-0, self-0; node-2: web-1, cli-1, far-0 and host-0, which uses the node's stack."""
+    return labs.lab(
+        model,
+        stateful_sets=(
+            pods("web", 2, "web"),
+            pods("cli", 2, "cli"),
+            pods("far", 1, "far", node_name="node-2"),
+            pods("self", 1, "self", node_name="node-1"),
+            pods("host", 1, "host", node_name="node-2", host_network=True),
+        ),
+        services=(
+            service("web", "web"),
+            service("far", "far"),
+            service("far-local", "far", external_traffic_policy="Local"),
+            service("far-internal", "far", type="ClusterIP", internal_traffic_policy="Local"),
+            service("none", "nobody"),
+            service("self", "self"),
+            service("host", "host", target="9090"),
+            service("host-local", "host", target="9090", external_traffic_policy="Local"),
+            service("dns", "web", target="5353", protocol="UDP"),
+        ),
+    )
+
+
+class Stage:
+    """A lab with its servers listening."""
+
+    def __init__(self, lab: ClusterLab, model: NetworkModel) -> None:
+        self.lab, self.model = lab, model
+        self.servers = {name: serve(lab, name, 8080) for name in ("web-0", "web-1", "far-0", "self-0")}
+        self.servers["host-0"] = serve(lab, "node-2", 9090)
+
+    def close(self) -> None:
+        for server in self.servers.values():
+            server.close()
+
+    def address(self, name: str) -> IPv4Address:
+        return self.lab.address(name)
+
+    def cluster_ip(self, name: str) -> IPv4Address:
+        found = next(each.cluster_ip for each in self.lab.plan.services if each.service.name == name)
+        assert found is not None
+        return found
+
+    def node_port(self, name: str) -> int:
+        found = next(each.node_ports[0] for each in self.lab.plan.services if each.service.name == name)
+        assert found is not None
+        return found
+
+    def to_service(self, source: str, name: str, port: int = 80) -> Seen:
+        return connect(self.lab, source, self.cluster_ip(name), port, self.servers, limit=0.6)
+
+    def to_node_port(self, source: str, node: str, name: str) -> Seen:
+        return connect(self.lab, source, self.address(node), self.node_port(name), self.servers, limit=0.6)
+
+
+@pytest.fixture(scope="module", params=list(NetworkModel))
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    with cluster_lab(service_lab(request.param)) as lab:
+        made = Stage(lab, request.param)
+        yield made
+        made.close()
+
+
+@pytest.mark.parametrize("client", ["cli-0", "cli-1", "node-1", "node-2"])
+def test_cluster_address_keeps_the_clients_own(stage: Stage, client: str) -> None:
+    """Assertion 41, endpoints on the same and on the other node; nodes are clients too."""
+    seen = {stage.to_service(client, "web") for _ in range(12)}
+    assert seen == {Seen("connected", stage.address(client), name) for name in ("web-0", "web-1")}
+
+
+def test_cluster_address_from_outside_and_what_is_not_served(stage: Stage) -> None:
+    """Assertions 42 and 43; a port that the Service lacks."""
+    assert stage.to_service("db", "web") == DROPPED
+    assert not ping(stage.lab, "cli-0", stage.cluster_ip("web"), limit=0.3)
+    assert stage.to_service("cli-0", "web", port=81) == DROPPED
+
+
+def test_pod_addresses_still_answer_as_themselves(stage: Stage) -> None:
+    """The endpoints' port without the Service: the answer must not become the Service's."""
+    for target in ("web-0", "web-1"):
+        direct = connect(stage.lab, "cli-0", stage.address(target), 8080, stage.servers)
+        assert direct == Seen("connected", stage.address("cli-0"), target)
+
+
+@pytest.mark.parametrize("client", ["db", "cli-0", "node-1", "node-2"])
+@pytest.mark.parametrize("node", ["node-1", "node-2"])
+def test_node_port_of_policy_cluster_shows_the_node(stage: Stage, client: str, node: str) -> None:
+    """Assertion 44, from everywhere, by the node with the endpoint and by the other one."""
+    assert stage.to_node_port(client, node, "far") == Seen("connected", stage.address(node), "far-0")
+
+
+def test_node_port_of_policy_local(stage: Stage) -> None:
+    """Assertions 45 to 49 and the documented matrix (iptables columns): dropped where no endpoint is."""
+    keeps = {client: Seen("connected", stage.address(client), "far-0") for client in ("db", "cli-0", "cli-1")}
+    own_node = {name: Seen("connected", stage.address(name), "far-0") for name in ("node-1", "node-2")}
+    expected = {
+        ("db", "node-2"): keeps["db"],
+        ("db", "node-1"): DROPPED,
+        ("cli-0", "node-2"): keeps["cli-0"],
+        ("cli-0", "node-1"): DROPPED,
+        ("cli-1", "node-2"): keeps["cli-1"],
+        ("cli-1", "node-1"): DROPPED,
+        ("node-2", "node-2"): own_node["node-2"],
+        ("node-1", "node-1"): own_node["node-1"],
+        ("node-1", "node-2"): own_node["node-1"],
+        ("node-2", "node-1"): DROPPED,
+    }
+    if stage.model is VPC:  # a pod and its own node's private address: assertion 48
+        expected["cli-1", "node-2"] = DROPPED
+    if stage.model is ENI:  # pods with their own interface can't be endpoints of Local: assertion 47
+        expected |= dict.fromkeys(
+            [("db", "node-2"), ("cli-0", "node-2"), ("cli-1", "node-2"), ("node-1", "node-2")], DROPPED
+        )
+    assert {pair: stage.to_node_port(*pair, "far-local") for pair in expected} == expected
+
+
+def test_internal_policy_local(stage: Stage) -> None:
+    """Assertion 62."""
+    seen = {
+        client: stage.to_service(client, "far-internal").verdict for client in ("cli-0", "node-1", "cli-1", "node-2")
+    }
+    assert seen == {"cli-0": "dropped", "node-1": "dropped", "cli-1": "connected", "node-2": "connected"}
+
+
+def test_nobody_serves(stage: Stage) -> None:
+    """Refused at once, for pods, nodes and outsiders; by cluster address and by node port."""
+    assert [stage.to_service(client, "none") for client in ("cli-0", "node-1")] == [REFUSED] * 2
+    assert [stage.to_node_port(client, "node-1", "none") for client in ("db", "cli-0", "node-1")] == [REFUSED] * 3
+
+
+def test_a_pod_that_is_its_own_endpoint(stage: Stage) -> None:
+    hairpin = Seen("connected", stage.address("node-1"), "self-0")
+    assert stage.to_service("self-0", "self") == hairpin
+    assert stage.to_node_port("self-0", "node-1", "self") == hairpin
+
+
+@pytest.mark.parametrize("client", ["cli-0", "cli-1", "node-1", "node-2"])
+def test_the_nodes_own_stack_as_endpoint(stage: Stage, client: str) -> None:
+    assert stage.to_service(client, "host") == Seen("connected", stage.address(client), "host-0")
+
+
+def test_the_nodes_own_stack_behind_node_ports(stage: Stage) -> None:
+    by_node = {node: stage.to_node_port("db", node, "host") for node in ("node-1", "node-2")}
+    assert by_node == {node: Seen("connected", stage.address(node), "host-0") for node in by_node}
+    assert stage.to_node_port("db", "node-2", "host-local") == Seen("connected", stage.address("db"), "host-0")
+    assert stage.to_node_port("db", "node-1", "host-local") == DROPPED
+    direct = connect(stage.lab, "db", stage.address("node-2"), 9090, stage.servers)
+    assert direct == Seen("connected", stage.address("db"), "host-0")
+
+
+def ask(stage: Stage, source: str, address: IPv4Address, port: int) -> tuple[str, IPv4Address] | str:
+    """One UDP question; who answered and whose address it saw, or what went wrong."""
+    servers = {name: serve(stage.lab, name, 5353, socket.SOCK_DGRAM) for name in ("web-0", "web-1")}
+
+    def dial() -> socket.socket:
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.settimeout(1)
+        made.connect((str(address), port))
+        made.send(b"question")
+        return made
+
+    try:
+        with within(stage.lab.namespace(source), dial) as client:
+            for name, server in servers.items():
+                server.settimeout(0.3)
+                try:
+                    _, peer = server.recvfrom(100)
+                except TimeoutError:
+                    continue
+                server.sendto(b"answer", peer)
+                assert client.recv(100) == b"answer"
+                return name, IPv4Address(peer[0])
+            client.recv(100)
+    except ConnectionRefusedError:
+        return "refused"
+    except TimeoutError:
+        return "dropped"
+    finally:
+        for server in servers.values():
+            server.close()
+    return "nothing"
+
+
+def test_udp(stage: Stage) -> None:
+    for client in ("cli-0", "node-1"):
+        seen = ask(stage, client, stage.cluster_ip("dns"), 80)
+        assert seen[1] == stage.address(client), seen
+    seen = ask(stage, "db", stage.address("node-1"), stage.node_port("dns"))
+    assert seen[1] == stage.address("node-1"), seen
+
+
+def test_many_endpoints_are_chosen_equally_and_only_by_change() -> None:
+    """Ten endpoints: the spread is within chance (chi-square, 9 degrees of freedom, 1 in 1000: 27.9). One that is not
+    ready gets nothing, and that it isn't is one message to each node's br-int."""
+    names = tuple(f"web-{i}" for i in range(10))
+    asked = labs.lab(
+        TUNNEL, stateful_sets=(pods("web", 10, "web"), pods("cli", 1, "cli")), services=(service("web", "web"),)
+    )
+    with cluster_lab(asked) as lab:
+        target = next(each.cluster_ip for each in lab.plan.services)
+        assert target is not None
+        servers = {name: serve(lab, name, 8080) for name in names}
+        count = Counter(connect(lab, "cli-0", target, 80, servers).server for _ in range(500))
+        assert sum((count[name] - 50) ** 2 / 50 for name in names) < 27.9, count
+        lab.apply(asked, unready=("web-3",))
+        sent = {number: messages for number, messages in lab.sent.items() if messages}
+        assert sent == {node.index + 0x10000: 1 for node in lab.plan.nodes}
+        count = Counter(connect(lab, "cli-0", target, 80, servers).server for _ in range(60))
+        assert count["web-3"] == 0
+        assert len(count) > 5
+        for server in servers.values():
+            server.close()
+
+
+def test_a_pod_with_an_eni_of_its_own() -> None:
+    """Bare-metal pool: pods reach Services by their second link, seen as the node; all else as themselves."""
+    pool = NodePool("node", labs.HERE, 2, bare_metal=True)
+    asked = replace(service_lab(ENI), clusters=(labs.cluster(ENI, pool=pool),))
+    with cluster_lab(asked) as lab:
+        stage = Stage(lab, ENI)
+        direct = connect(lab, "cli-0", stage.address("web-1"), 8080, stage.servers)
+        assert direct == Seen("connected", stage.address("cli-0"), "web-1")
+        seen = {stage.to_service("cli-0", "web") for _ in range(8)}
+        assert seen == {Seen("connected", stage.address("node-1"), name) for name in ("web-0", "web-1")}
+        assert stage.to_service("cli-1", "host") == Seen("connected", stage.address("node-2"), "host-0")
+        assert stage.to_service("self-0", "self") == Seen("connected", stage.address("node-1"), "self-0")
+        assert stage.to_service("node-1", "web").verdict == "connected"
+        assert stage.to_service("cli-0", "none") == REFUSED
+        stage.close()
