@@ -30,11 +30,12 @@ def _step(note: Callable[[str], None], number: int, step: str) -> None:
 @bench.command()
 @click.option("--nodes", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many nodes.")
 @click.option("--pods", type=click.IntRange(2, 5000), default=1000, show_default=True, help="How many pods.")
+@click.option("--model", type=click.Choice(["tunnel", "vpc", "eni"]), default="tunnel", help="Which network.")
 @click.option("--repeat", type=click.IntRange(1, 100), default=3, show_default=True, help="Runs; medians are shown.")
 @click.option("--plain", is_flag=True, help="Beside plain Mininet building as many hosts, switches and links: minutes.")
 @click.option("--datapath", type=click.Choice(["auto", "kernel", "userspace"]), default="auto", help="Whose datapath.")
 @output_option
-def up(nodes: int, pods: int, repeat: int, plain: bool, datapath: str, output: Format) -> None:
+def up(nodes: int, pods: int, model: str, repeat: int, plain: bool, datapath: str, output: Format) -> None:
     """Bring-up and tear-down by phase: planned, made, programmed and proven by a sample of pings.
 
     \b
@@ -50,13 +51,13 @@ def up(nodes: int, pods: int, repeat: int, plain: bool, datapath: str, output: F
     with progress("bench") as note:
         runs = []
         for number in range(1, repeat + 1):
-            runs.append(measure_lab(nodes, pods, datapath, partial(_step, note, number)))
+            runs.append(measure_lab(nodes, pods, model, datapath, partial(_step, note, number)))
         note("memory")
         memory = measure(nodes, pods)
         note("plain Mininet")
         mininet = measure_plain(nodes, pods) if plain else None
     kind = choose_datapath(datapath).value
-    result = Bench(nodes, pods, repeat, kind, median(runs), memory.node_bytes, memory.pod_bytes, mininet)
+    result = Bench(nodes, pods, model, repeat, kind, median(runs), memory.node_bytes, memory.pod_bytes, mininet)
     if is_document(output):
         show_document(bench_document(result), output)
     else:

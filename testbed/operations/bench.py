@@ -1,6 +1,6 @@
 """Bring-up and tear-down of a whole lab measured by phase: planned, made, programmed, proven by pings, removed.
 
-The lab is the tunnel network with pods in which no program runs. Its own name and run directory; nothing is kept.
+In the pods of the lab no program runs. Its own name and run directory; nothing is kept.
 """
 
 from __future__ import annotations
@@ -30,20 +30,28 @@ _TEXT = """
 apiVersion: cnlab.dev/v1
 kind: Vpc
 metadata: {{name: bench}}
-spec: {{cidr: 192.168.0.0/16}}
+spec: {{cidr: 10.0.0.0/9}}
 ---
 apiVersion: cnlab.dev/v1
 kind: Subnet
 metadata: {{name: nodes}}
-spec: {{vpc: bench, cidr: 192.168.0.0/20}}
+spec: {{vpc: bench, cidr: 10.0.0.0/16}}
+---
+apiVersion: cnlab.dev/v1
+kind: Subnet
+metadata: {{name: pods}}
+spec: {{vpc: bench, cidr: 10.64.0.0/12}}
 ---
 apiVersion: cnlab.dev/v1
 kind: Cluster
 metadata: {{name: bench}}
 spec:
-  networkModel: tunnel
+  networkModel: {model}
+  vpc: bench
+  nodeSubnet: nodes
+  podSubnets: [pods]
   containerCIDR: 172.16.0.0/14
-  nodePools: [{{name: node, count: {nodes}, maxPods: 256}}]
+  nodePools: [{{name: node, count: {nodes}, maxPods: 256{quota}}}]
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -66,18 +74,19 @@ class Run:
     down: float
 
 
-def bench_text(nodes: int, pods: int) -> str:
-    return _TEXT.format(nodes=nodes, pods=pods)
+def bench_text(nodes: int, pods: int, model: str) -> str:
+    quota = ", subENIs: 256" if model == "eni" else ""
+    return _TEXT.format(nodes=nodes, pods=pods, model=model, quota=quota)
 
 
-def measure_lab(nodes: int, pods: int, datapath: str, note: Note = verbs.silent) -> Run:
+def measure_lab(nodes: int, pods: int, model: str, datapath: str, note: Note = verbs.silent) -> Run:
     """One lab up, proven and down. Raises ``EmulationError`` when a ping is lost: then there is nothing to time."""
     rundir = RunDir.of(f"bench-{secrets.token_hex(3)}")
     phases = _Phases(note)
     try:
         with TemporaryDirectory() as folder:
             file = Path(folder) / "bench.yaml"
-            file.write_text(bench_text(nodes, pods), encoding="utf-8")
+            file.write_text(bench_text(nodes, pods, model), encoding="utf-8")
             outcome = verbs.up((str(file),), rundir, datapath, note=phases)
         phases("pings")
         _prove(rundir, outcome.plan.pods)

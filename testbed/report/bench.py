@@ -19,6 +19,7 @@ class Bench:
 
     nodes: int
     pods: int
+    model: str
     repeat: int
     datapath: str
     run: Run
@@ -28,7 +29,7 @@ class Bench:
 
 
 def render_bench(bench: Bench) -> str:
-    head = f"{bench.nodes} nodes, {bench.pods} pods: medians of {bench.repeat} runs"
+    head = f"{bench.nodes} nodes, {bench.pods} pods, {bench.model} network: medians of {bench.repeat} runs"
     lines = [f"{head} ({bench.datapath} datapath, {os.cpu_count()} processors, kernel {platform.release()})"]
     lines += [_line(name, f"{seconds:8.2f} s") for name, seconds in bench.run.phases if name != "down"]
     plain = bench.plain
