@@ -1,0 +1,100 @@
+"""A change of a running lab sends what changed and nothing else, and connections that it does not concern survive."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from testbed.emulation.rundir import RunDir
+from testbed.operations import verbs
+from testbed.operations.waiting import read_status
+from testbed.scenario import RunningLab
+from testbed.scenario.registry import ROOT
+
+pytestmark = pytest.mark.root
+
+EIP = """
+apiVersion: cnlab.dev/v1
+kind: ElasticIP
+metadata: {name: for-n2}
+spec: {address: 198.51.100.77, boundTo: {node: n2}}
+"""
+
+MORE_RULES = """
+apiVersion: cnlab.dev/v1
+kind: SecurityGroup
+metadata: {name: open}
+spec:
+  vpc: demo
+  ingress:
+  - {}
+  - {protocol: tcp, ports: 9999, cidr: 10.0.0.0/8}
+"""
+
+OTHER_ROUTE = """
+apiVersion: cnlab.dev/v1
+kind: RouteTable
+metadata: {name: far-main}
+spec: {vpc: far, default: true, routes: []}
+"""
+
+SMALL_CHANGE = 40
+"""Most messages to any switch for a change of one object; the whole fabric program is some hundred flows."""
+
+
+@pytest.fixture(scope="module", params=["tunnel", "vpc", "eni"])
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
+    model: str = request.param
+    text = (ROOT / "topologies/peered.yaml").read_text().replace("networkModel: tunnel", f"networkModel: {model}")
+    path = tmp_path_factory.mktemp("spec") / "lab.yaml"
+    path.write_text(text)
+    rundir = RunDir.of(f"test-{secrets.token_hex(4)}")
+    try:
+        verbs.up((str(path),), rundir)
+        running = RunningLab(rundir, model)
+        running.wait_ready()
+        yield running
+    finally:
+        if rundir.exists:
+            verbs.down(rundir, lock_limit=30.0)
+
+
+def sent(lab: RunningLab) -> int:
+    return sum((read_status(lab.rundir, name) or {})["messages_sent"] for name in ("fabric", "cluster"))
+
+
+@pytest.mark.parametrize("change", [EIP, MORE_RULES, OTHER_ROUTE], ids=["eip", "rule", "route"])
+def test_unconcerned_connections_survive_and_little_is_sent(lab: RunningLab, change: str) -> None:
+    pod, distant = lab.pods("app=web", node="n1")[0], lab.pods("app=web", node="n2")[0]
+    node, server = lab.node("n1"), lab.host("vm-2")
+    with pod.connection(distant.address, 8080) as one, node.connection(server.address, 8080) as other:
+        assert one.alive()
+        assert other.alive()
+        before = sent(lab)
+        lab.apply(change)
+        assert 0 < sent(lab) - before <= SMALL_CHANGE
+        assert one.alive(), one.state
+        assert other.alive(), other.state
+
+
+def test_scaling_and_a_new_node_leave_connections_alone(lab: RunningLab) -> None:
+    pod, distant = lab.pods("app=web", node="n1")[0], lab.pods("app=web", node="n2")[0]
+    with pod.connection(distant.address, 8080) as connection:
+        assert connection.alive()
+        lab.scale("statefulset", "web", 6)
+        assert connection.alive(), connection.state
+        lab.set_cluster("nodePools: [{name: node, names: [n1, n2, n3]}]")
+        assert connection.alive(), connection.state
+        lab.set_cluster("nodePools: [{name: node, names: [n1, n2]}]")
+        assert connection.alive(), connection.state
+        lab.scale("statefulset", "web", 4)
+        assert connection.alive(), connection.state
+
+
+def test_applying_the_same_again_sends_nothing(lab: RunningLab) -> None:
+    lab.apply(MORE_RULES)
+    before = sent(lab)
+    lab.apply(MORE_RULES)
+    assert sent(lab) == before

@@ -1,0 +1,48 @@
+"""Every scenario holds in every model that it names, on a lab of its own, and shows the assertions it claims."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from testbed.observe.verdicts import Report
+from testbed.scenario import find_scenarios, load_scenario, run_scenario
+from testbed.scenario.runner import Options
+
+pytestmark = pytest.mark.root
+
+CASES = [(name, model) for name in find_scenarios() for model in load_scenario(name).models]
+
+CLAIMED: dict[tuple[str, str], set[int]] = {
+    ("in_cluster", "tunnel"): {1, 2, 3, 4, 5, 6, 20, 21, 24},
+    ("pod_network", "tunnel"): {1, 2, 4, 5, 20},
+    ("pod_network", "vpc"): {7, 8, 9, 10, 11, 12, 20},
+    ("pod_network", "eni"): {14, 15, 16, 17, 18, 19, 20, 38, 39},
+    ("limits", "tunnel"): {6},
+    ("limits", "vpc"): {13},
+    ("private_access", "tunnel"): {21, 24, 30, 33, 34, 40},
+    ("private_access", "vpc"): {22, 25, 27, 28, 29, 31, 33, 34, 35, 40},
+    ("private_access", "eni"): {23, 26, 32, 33, 34, 40},
+    ("two_clusters", "tunnel"): {36},
+    ("two_clusters", "vpc"): {37},
+    ("egress", "tunnel"): {82, 84, 85, 87},
+    ("egress", "vpc"): {82, 84, 85, 87},
+    ("egress", "eni"): {83, 84, 85, 86, 87},
+}
+"""Numbers of the assertions that must be among a scenario's checks, whatever else it checks."""
+
+
+@pytest.mark.parametrize(("name", "model"), CASES, ids=lambda value: value)
+def test_scenario_holds(name: str, model: str) -> None:
+    report = run_scenario(load_scenario(name), model, Options(lab=f"test-{secrets.token_hex(4)}"))
+    assert report.ok, _failures(report)
+    shown = {check.assertion for check in report.checks}
+    assert CLAIMED.get((name, model), set()) <= shown
+
+
+def _failures(report: Report) -> str:
+    lines = [
+        f"{check.assertion} {check.title}: expected {check.expected}, seen {check.seen}" for check in report.failed
+    ]
+    return "\n".join([report.name, *lines])
