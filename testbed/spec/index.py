@@ -45,6 +45,7 @@ KIND_FIELDS = {
     "Deployment": "deployments",
     "StatefulSet": "stateful_sets",
     "Service": "services",
+    "Endpoints": "endpoint_slices",
     "EndpointSlice": "endpoint_slices",
     "Ingress": "ingresses",
     "Secret": "secrets",

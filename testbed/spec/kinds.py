@@ -37,6 +37,7 @@ _KUBERNETES = (
     KubernetesKind("apps/v1", "StatefulSet", pods.check_stateful_set, pods.read_stateful_set),
     KubernetesKind("v1", "Service", services.check_service, services.read_service),
     KubernetesKind("discovery.k8s.io/v1", "EndpointSlice", others.check_endpoint_slice, others.read_endpoint_slice),
+    KubernetesKind("v1", "Endpoints", others.check_endpoints, others.read_endpoints),
     KubernetesKind("networking.k8s.io/v1", "Ingress", ingresses.check_ingress, ingresses.read_ingress),
     KubernetesKind("v1", "Secret", others.check_secret, others.read_secret),
     KubernetesKind(

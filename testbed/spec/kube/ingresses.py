@@ -9,6 +9,7 @@ from testbed.model.kubernetes import Ingress, IngressBackend, IngressPath, Ingre
 from testbed.spec.codes import Code
 from testbed.spec.document import Cursor, Document
 from testbed.spec.faults import show
+from testbed.spec.kube.annotations import check_known_annotations
 from testbed.spec.kube.common import check_port, check_supported, check_text, port_text
 from testbed.spec.kube.metadata import annotation, check_metadata, name_of, namespace_of
 from testbed.spec.names import check_port_name, check_subdomain, check_wildcard
@@ -22,6 +23,7 @@ _BAD_ENDINGS = ("/..", "/.")
 
 def check_ingress(document: Document) -> None:
     check_metadata(document, check_subdomain)
+    check_known_annotations(document.root["metadata"]["annotations"])
     spec = document.root["spec"]
     if not spec["defaultBackend"].present and not spec["rules"].items():
         what = "Invalid value: null: either `defaultBackend` or `rules` must be specified"

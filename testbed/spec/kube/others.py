@@ -20,6 +20,7 @@ from testbed.spec.kube.common import (
     check_text,
 )
 from testbed.spec.kube.metadata import check_metadata, name_of, namespace_of
+from testbed.spec.kube.tls import pair_problem
 from testbed.spec.names import check_label, check_subdomain
 
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -110,6 +111,40 @@ def _read_endpoint(endpoint: Cursor, address: IPv4Address) -> SliceEndpoint:
     )
 
 
+def check_endpoints(document: Document) -> None:
+    """The older kind for the same thing; one subset is one slice."""
+    check_metadata(document, check_subdomain)
+    subsets = document.root["subsets"]
+    for extra in subsets.items()[1:]:
+        extra.fault(Code.FIELD_VALUE, "only one subset is emulated", "write EndpointSlices instead")
+    for subset in subsets.items()[:1]:
+        for kind in ("addresses", "notReadyAddresses"):
+            for address in subset[kind].items():
+                address["ip"].require()
+                check_address(address["ip"])
+        for port in subset["ports"].items():
+            check_port(port["port"])
+            check_protocol(port["protocol"])
+        check_duplicates((port["name"], port["name"].text_or("")) for port in subset["ports"].items())
+
+
+def read_endpoints(document: Document, cluster: str) -> EndpointSlice:
+    name = name_of(document)
+    subset = document.root.at("subsets", 0)
+    endpoints = [
+        SliceEndpoint(address, ready, ready, node=item["nodeName"].text, hostname=item["hostname"].text)
+        for kind, ready in (("addresses", True), ("notReadyAddresses", False))
+        for item in subset[kind].items()
+        if isinstance(address := read_address(item["ip"].text_or("")), IPv4Address)
+    ]
+    ports = tuple(
+        ContainerPort(port["port"].number_or(0), port["protocol"].text_or("TCP"), port["name"].text_or(""))
+        for port in subset["ports"].items()
+    )
+    made = f"{name}-endpoints"
+    return EndpointSlice(namespace_of(document), made, cluster, name, tuple(endpoints), ports, document.source)
+
+
 def check_secret(document: Document) -> None:
     check_metadata(document, check_subdomain)
     root = document.root
@@ -128,6 +163,16 @@ def check_secret(document: Document) -> None:
         elif not _PEM[field].search(text):
             wanted = "a certificate" if field == "tls.crt" else "a private key"
             written.fault(Code.SECRET, f"{field} does not hold {wanted} in PEM format")
+    if not document.failed:
+        _check_pair(root)
+
+
+def _check_pair(root: Cursor) -> None:
+    certificate, key = (_secret_text(root, field) for field in _TLS_FIELDS)
+    if problem := pair_problem(certificate, key):
+        place = root["data"] if root["data"].present else root["stringData"]
+        what = f"the certificate and the key can't be used together ({problem})"
+        place.fault(Code.SECRET, what, "tls.key must be the key of the first certificate in tls.crt", on_key=True)
 
 
 def is_tls(document: Document) -> bool:

@@ -6,6 +6,7 @@ from testbed.model.kubernetes import Deployment, LabelSelector, Pod, PodSpec, St
 from testbed.spec.codes import Code
 from testbed.spec.document import Cursor, Document
 from testbed.spec.faults import show
+from testbed.spec.kube.annotations import check_known_annotations
 from testbed.spec.kube.common import (
     check_annotations,
     check_labels,
@@ -31,6 +32,7 @@ _DNS = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 
 def check_pod(document: Document) -> None:
     check_metadata(document, check_label)
+    check_known_annotations(document.root["metadata"]["annotations"])
     if document.root["spec"].require():
         _check_spec(document.root["spec"])
 
@@ -101,6 +103,7 @@ def _check_workload(document: Document, kind: str) -> None:
         _check_spec(template["spec"])
     check_labels(template["metadata"]["labels"])
     check_annotations(template["metadata"]["annotations"])
+    check_known_annotations(template["metadata"]["annotations"])
     restart = template["spec"]["restartPolicy"]
     if restart.text in _RESTART and restart.text != "Always":
         what = f'Unsupported value: {show(restart.text)}: supported values: "Always"'

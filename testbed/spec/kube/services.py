@@ -9,6 +9,7 @@ from testbed.spec.addresses import read_address, read_cidr
 from testbed.spec.codes import Code
 from testbed.spec.document import Cursor, Document
 from testbed.spec.faults import show
+from testbed.spec.kube.annotations import check_known_annotations
 from testbed.spec.kube.common import (
     check_address,
     check_cidr,
@@ -33,9 +34,6 @@ NODE_PORTS = range(30000, 32768)
 LONGEST_AFFINITY = 86400
 DEFAULT_AFFINITY = 10800
 
-_ELB_CLASS = "kubernetes.io/elb.class"
-ELB_CLASSES = ("dnat", "performance", "shared", "union")
-
 
 def check_service(document: Document) -> None:
     check_metadata(document, check_label_1035)
@@ -54,7 +52,7 @@ def check_service(document: Document) -> None:
     _check_ports(spec["ports"].items(), kind)
     _check_addresses(spec, kind)
     _check_policies(spec, kind)
-    check_supported(document.root["metadata"]["annotations"][_ELB_CLASS], ELB_CLASSES)
+    check_known_annotations(document.root["metadata"]["annotations"])
 
 
 def _check_external_name(spec: Cursor) -> None:

@@ -22,7 +22,7 @@ def check_host_names(index: Index) -> None:
                 cursor = spec.at("nodePools", position, "names", number) if pool.names else None
                 place = cursor or spec.at("nodePools", position, "name")
                 _take(taken, place, name, f"a node of cluster {show(cluster.name)}")
-    for lab_field in ("servers", "internet_hosts"):
+    for lab_field in ("servers", "internet_hosts", "load_balancers"):
         for item in getattr(index.lab, lab_field):
             cursor = index.cursor(lab_field, item)["metadata"]["name"]
             _take(taken, cursor, item.name, f"{index.kind_of(lab_field)} {show(item.name)}")

@@ -180,12 +180,15 @@ def _check_room(index: Index, clusters: dict[str, Cluster]) -> None:
 def check_endpoint_slices(index: Index) -> None:
     for item in index.lab.endpoint_slices:
         root = index.cursor("endpoint_slices", item)
-        label = root["metadata"]["labels"]["kubernetes.io/service-name"]
+        older = root["kind"].text == "Endpoints"  # which has the name of its Service
+        name = root["metadata"]["name"] if older else root["metadata"]["labels"]["kubernetes.io/service-name"]
         service = index.service(item.cluster, item.namespace, item.service)
         if service is None and ("Service", item.service) not in index.refused:
-            label.warn(Code.REFERENCE_UNKNOWN, f"service {show(item.service)} does not exist; the slice has no use")
+            what = f"service {show(item.service)} does not exist; these endpoints have no use"
+            name.warn(Code.REFERENCE_UNKNOWN, what)
         elif service is not None and service.selector:
             what = f"service {show(item.service)} has a selector, so its endpoints are its pods"
-            label.warn(Code.FIELD_IGNORED, what, "remove the selector or the slice")
+            name.warn(Code.FIELD_IGNORED, what, "remove the selector or these endpoints")
         for position, endpoint in enumerate(item.endpoints):
-            index.node(root.at("endpoints", position, "nodeName"), endpoint.node, item.cluster)
+            place = root["subsets"] if older else root.at("endpoints", position, "nodeName")
+            index.node(place, endpoint.node, item.cluster)

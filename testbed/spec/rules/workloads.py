@@ -17,7 +17,7 @@ from testbed.spec.rules.groups import check_groups
 GROUPS = "yangtse.io/security-group-ids"
 MORE_GROUPS = "yangtse.io/additional-security-group-ids"
 EIP_ID = "yangtse.io/eip-id"
-ENI_ONLY = (GROUPS, MORE_GROUPS, EIP_ID, "yangtse.io/pod-with-eip", "pod.alpha.kubernetes.io/static-ip")
+ENI_ONLY = (GROUPS, MORE_GROUPS, EIP_ID, "yangtse.io/pod-with-eip")
 HOSTNAME = "kubernetes.io/hostname"
 
 
