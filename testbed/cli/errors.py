@@ -52,7 +52,12 @@ def report(error: Exception, chosen: Settings) -> int:
         return INTERRUPTED
     if isinstance(error, click.ClickException):
         return _usage(error)
-    return _known(error) or _unexpected(error, chosen)
+    status = _known(error)
+    if status is None:
+        return _unexpected(error, chosen)
+    if any(getattr(error, "__notes__", ())) and not chosen.debug:
+        say("--debug shows the traceback and what the lab's programs wrote")
+    return status
 
 
 def say(text: str) -> None:

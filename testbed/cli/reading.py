@@ -127,12 +127,11 @@ def _show_items(shown: list[tuple[Resource, list[Item]]], output: Format, namesp
         single = len(items) == 1 and len(shown) == 1
         show_document(items[0].document if single else items_document(items), output)
         return
-    for position, (resource, items) in enumerate(shown):
+    if not any(items for _, items in shown):
+        click.echo(f"no {', no '.join(resource.kind.plural for resource, _ in shown)} here", err=True)
+    for position, (resource, items) in enumerate((resource, items) for resource, items in shown if items):
         if position:
             click.echo()
-        if not items:
-            click.echo(f"no {resource.kind.plural} here", err=True)
-            continue
         wide = output is Format.WIDE
         show(render_items(resource, items, wide=wide, namespaces=namespaces, prefix=len(shown) > 1))
 

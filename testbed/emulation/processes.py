@@ -137,7 +137,7 @@ def wait_listening(rundir: RunDir, name: str, pid: int, limit: float = 20.0) -> 
 
     def listens() -> bool:
         if not is_alive(pid):
-            raise EmulationError(f"controller {name} died: {read_log_end(rundir, f'controller-{name}')}")
+            raise EmulationError(f"controller {name} died: {read_log_end(rundir, f'controller-{name}', lines=1)}")
         return path.exists()
 
     until(listens, limit, f"controller {name} to listen on {path}")

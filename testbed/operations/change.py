@@ -24,7 +24,7 @@ from testbed.operations.errors import NotAppliedError
 from testbed.operations.loading import Loaded, load_sources
 from testbed.operations.memory import Memory, read_memory, write_memory
 from testbed.operations.observing import read_observed
-from testbed.operations.programs import Gate, start_programs
+from testbed.operations.programs import Gate, log_ends, start_programs
 from testbed.operations.waiting import wait_in_force
 
 GO_BACK_LIMIT = 10.0
@@ -114,7 +114,8 @@ def _realise(session: Session, gate: Gate, memory: Memory | None, plan: Plan, ch
         session.apply(changes)
         wait_in_force(session.rundir, plan.generation, gate)
         interrupts.check()
-    except BaseException:
+    except BaseException as error:
+        error.add_note(log_ends(session.rundir))
         if memory is not None:
             with interrupts.ignored():
                 _go_back(session, gate, memory, before, wiring, plan.generation + 1)

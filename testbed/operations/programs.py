@@ -48,6 +48,19 @@ def _start(rundir: RunDir, role: str, module: str, log: str) -> int:
     return launch(rundir, python_program(rundir, role, module, "--run-dir", str(rundir.path), log=log))
 
 
+def log_ends(rundir: RunDir, lines: int = 20) -> str:
+    """The last lines of what each program wrote: a lab whose first ``up`` fails takes its logs away with it."""
+    parts = []
+    for log in LOGS.values():
+        try:
+            text = (rundir.logs / f"{log}.log").read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            continue
+        if text:
+            parts += [f"--- end of {log}.log", *text.splitlines()[-lines:]]
+    return "\n".join(parts)
+
+
 @dataclass(slots=True)
 class Gate:
     """Passes on what is being done, and lets no switch be told of a controller that does not listen yet.

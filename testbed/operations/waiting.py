@@ -107,4 +107,4 @@ def kubelet_behind(rundir: RunDir, generation: int) -> list[tuple[str, bool]]:
 def _expect_alive(rundir: RunDir, gate: Gate) -> None:
     for name, pid in gate.programs.items():
         if not is_running(rundir, pid):
-            raise NotAppliedError(f"{name} died: {read_log_end(rundir, LOGS[name])}")
+            raise NotAppliedError(f"{name} died: {read_log_end(rundir, LOGS[name], lines=1)}")

@@ -1,0 +1,89 @@
+"""Items of what brings traffic to pods and keeps it away: endpoints, Ingresses, balancers, policies, secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from testbed.model.kubernetes import LabelSelector
+from testbed.observe.status import View
+from testbed.observe.status_items import NONE, Item, columns, document, listed, resource
+
+
+def endpoints(view: View) -> Iterator[Item]:
+    """What each port of a Service leads to now, whoever said so: a selector or a slice of the user's."""
+    sources = {f"{service.namespace}/{service.name}": service.source for service in view.memory.lab.services}
+    for cluster in view.clusters.clusters:
+        for port in cluster.services:
+            namespace, _, name = port.service.partition("/")
+            ready = [f"{end.address}:{end.port}" for end in port.endpoints if end.ready]
+            leaving = [f"{end.address}:{end.port}" for end in port.endpoints if not end.ready]
+            shown = f"{name}:{port.name}" if port.name else name
+            cells = (f"{port.port}/{port.protocol.value.upper()}", listed(ready), listed(leaving))
+            status = {"port": port.port, "protocol": port.protocol.value, "ready": ready, "notReady": leaving}
+            source = sources.get(port.service)
+            text = document("EndpointSlice", shown, source, namespace, status=status)
+            yield Item(shown, cells, text, port.owner, namespace, source)
+
+
+def ingresses(view: View) -> Iterator[Item]:
+    for ingress in view.memory.lab.ingresses:
+        hosts = [rule.host or "*" for rule in ingress.rules]
+        paths = [
+            f"{rule.host or '*'}{path.path} -> {path.backend.service}:{path.backend.port}"
+            for rule in ingress.rules
+            for path in rule.paths
+        ]
+        cells = (ingress.class_name or NONE, listed(hosts), "443" if ingress.tls else "80", listed(paths))
+        status = {"hosts": hosts, "paths": paths, "tls": [secret.secret for secret in ingress.tls]}
+        text = document("Ingress", ingress.name, ingress.source, ingress.namespace, status=status)
+        owner = f"Ingress/{ingress.namespace}/{ingress.name}"
+        yield Item(ingress.name, cells, text, owner, ingress.namespace, ingress.source)
+
+
+def load_balancers(view: View) -> Iterator[Item]:
+    serving = {balancer.name: balancer for balancer in view.fabric.load_balancers}
+    for balancer in view.memory.lab.load_balancers:
+        live = serving.get(balancer.name)
+        listeners = [f"{each.port}/{each.protocol.value.upper()}" for each in live.listeners] if live else []
+        members = sum(len(each.members) for each in live.listeners) if live else 0
+        address = str(live.address if live else balancer.address or NONE)
+        eip = str(live.eip if live and live.eip else NONE)
+        cells = (balancer.elb_class.value, balancer.vpc, address, eip, listed(listeners), str(members))
+        status = {"address": address, "eip": eip, "listeners": listeners, "members": members}
+        spec = {"class": balancer.elb_class.value, "vpc": balancer.vpc, "subnet": balancer.subnet}
+        text = document("LoadBalancer", balancer.name, balancer.source, spec=spec, status=status)
+        yield Item(balancer.name, cells, text, f"LoadBalancer/{balancer.name}", source=balancer.source)
+
+
+def network_policies(view: View) -> Iterator[Item]:
+    for policy in view.memory.lab.network_policies:
+        directions = [name for name in ("ingress", "egress") if getattr(policy, name) is not None]
+        rules = [f"{name} {len(getattr(policy, name))} rules" for name in directions]
+        selector = _selector(policy.selector)
+        status = {"podSelector": selector, "policyTypes": directions}
+        text = document("NetworkPolicy", policy.name, policy.source, policy.namespace, status=status)
+        owner = f"NetworkPolicy/{policy.namespace}/{policy.name}"
+        yield Item(policy.name, (selector, listed(rules)), text, owner, policy.namespace, policy.source)
+
+
+def secrets(view: View) -> Iterator[Item]:
+    """Names only: what is in them is never shown."""
+    for secret in view.memory.lab.secrets:
+        text = document("Secret", secret.name, secret.source, secret.namespace, status={"type": "kubernetes.io/tls"})
+        owner = f"Secret/{secret.namespace}/{secret.name}"
+        yield Item(secret.name, ("kubernetes.io/tls",), text, owner, secret.namespace, secret.source)
+
+
+def _selector(selector: LabelSelector) -> str:
+    terms = [f"{key}={value}" for key, value in selector.match_labels]
+    terms += [f"{term.key} {term.operator} {'|'.join(term.values)}".rstrip() for term in selector.expressions]
+    return listed(terms) if terms else "<all>"
+
+
+RESOURCES = (
+    resource("endpointslices", columns("PORT", "ENDPOINTS", wide=("NOT-READY",), flexible=("ENDPOINTS",)), endpoints),
+    resource("ingresses", columns("CLASS", "HOSTS", "PORTS", wide=("PATHS",), flexible=("PATHS",)), ingresses),
+    resource("networkpolicies", columns("POD-SELECTOR", "RULES"), network_policies),
+    resource("secrets", columns("TYPE"), secrets),
+    resource("loadbalancers", columns("CLASS", "VPC", "ADDRESS", "EIP", "LISTENERS", "MEMBERS"), load_balancers),
+)
