@@ -1,21 +1,25 @@
-"""The contents page: from the desired state of all clusters to a program per bridge."""
+"""The contents page: from the desired state of all clusters to a program per bridge.
+
+What a new generation doesn't concern comes out as the very same objects: programs of nodes, and the parts that
+programs are put together from (a node without Services, one Service).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 from controllers.cluster import arp, classify, deliver, eni, ex, restrict, spoof, tunnel, vpc
 from controllers.cluster.pipeline import BR_EX, BR_INT
-from controllers.cluster.service import tables
+from controllers.cluster.service import hidden, tracked
+from controllers.cluster.service.parts import plan_parts
 from controllers.cluster.view import NodeView, plan_views
-from controllers.openflow import Flow, Program, build_program
+from controllers.openflow import Flow, Part, Program, build_part, build_program
 from testbed.model.desired import ClustersState, NetworkModel
 
 _MODELS = {NetworkModel.TUNNEL: tunnel, NetworkModel.VPC: vpc, NetworkModel.ENI: eni}
-
-_NODES = 4096
-"""Programs kept, so that nodes which a new generation doesn't concern get the very same ones again."""
+_KEPT = 4096
 
 
 def compile_cluster(state: ClustersState) -> dict[int, Program]:
@@ -26,26 +30,33 @@ def compile_cluster(state: ClustersState) -> dict[int, Program]:
     programs: dict[int, Program] = {}
     for cluster in state.clusters:
         for view in plan_views(cluster):
-            programs[view.node.ex_datapath_id] = compile_ex(view)
-            programs[view.node.int_datapath_id] = compile_int(view)
+            bare = replace(view, services=())
+            programs[view.node.ex_datapath_id] = compile_ex(bare, ex.plan_service_ports(view))
+            programs[view.node.int_datapath_id] = compile_int(view, bare)
     return programs
 
 
-@lru_cache(_NODES)
-def compile_ex(view: NodeView) -> Program:
+@lru_cache(_KEPT)
+def compile_ex(bare: NodeView, services: ex.ServicePorts) -> Program:
     """br-ex: what passes between the VPC, the node's own stack and br-int."""
-    return build_program(BR_EX, ex.plan(view))
+    return build_program(BR_EX, ex.plan(bare, services), bridge=f"{bare.node.name}/br-ex")
 
 
-@lru_cache(_NODES)
-def compile_int(view: NodeView) -> Program:
-    """br-int: pods, tunnel and Services."""
-    services = tables.plan(view)
-    return build_program(BR_INT, (*plan_int(view), *services.flows), services.groups)
+@lru_cache(_KEPT)
+def compile_int(view: NodeView, bare: NodeView) -> Program:
+    """br-int: pods, tunnel and Services; ``bare`` is the view without these."""
+    flows = (*tracked.plan(view), *hidden.plan(view)) if view.services else ()
+    parts = (base_part(bare), *plan_parts(view.services, view.node.name, view.model))
+    return build_program(BR_INT, flows, bridge=f"{view.node.name}/br-int", parts=parts)
 
 
-def plan_int(view: NodeView) -> Iterator[Flow]:
-    """Everything but Services."""
+@lru_cache(_KEPT)
+def base_part(bare: NodeView) -> Part:
+    """br-int without Services."""
+    return build_part(BR_INT, plan_base(bare))
+
+
+def plan_base(view: NodeView) -> Iterator[Flow]:
     model = _MODELS[view.model]
     yield from classify.plan(view)
     yield from spoof.plan(view)

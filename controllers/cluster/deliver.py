@@ -25,8 +25,6 @@ def plan(view: NodeView) -> Iterator[Flow]:
 
 
 def _ports(view: NodeView) -> Iterator[tuple[int, str, str]]:
-    if not view.services:
-        return
     yield LOCAL, view.node.owner, "from the node back to it"
     yield PATCH_EX_PORT, view.owner, "from the VPC to the VPC"
     if view.model is NetworkModel.TUNNEL:

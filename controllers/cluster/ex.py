@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from controllers.cluster.fields import UNTAGGED, VLAN_TAGGED
@@ -22,7 +23,27 @@ from testbed.model.desired import (
 VXLAN = 4789
 
 
-def plan(view: NodeView) -> Iterator[Flow]:
+@dataclass(frozen=True, slots=True)
+class ServicePorts:
+    """What br-ex must know of the Services: whether there are any, and ports of the node's own stack that answer
+    clients of node ports themselves (policy Local): (protocol, port, owner)."""
+
+    any: bool
+    own: tuple[tuple[str, int, str], ...]
+
+
+def plan_service_ports(view: NodeView) -> ServicePorts:
+    own = {
+        (served.port.protocol.value, endpoint.port): served.port.owner
+        for served in view.services
+        if served.port.external_local and served.port.node_port is not None
+        for endpoint in served.port.endpoints
+        if endpoint.host_network and endpoint.node == view.node.name
+    }
+    return ServicePorts(bool(view.services), tuple(sorted((*key, owner) for key, owner in own.items())))
+
+
+def plan(view: NodeView, services: ServicePorts) -> Iterator[Flow]:
     yield from _from_vpc(view)
     yield from _from_node(view)
     yield from _from_br_int(view)
@@ -30,8 +51,8 @@ def plan(view: NodeView) -> Iterator[Flow]:
         yield from _carrier(view)
     if view.model is NetworkModel.TUNNEL:
         yield from _tunnels(view)
-    if view.services:
-        yield from _services(view)
+    if services.any:
+        yield from _services(view, services)
     yield Flow("node", 10, ANY, (Local(),), owner=view.node.owner, note="to the node's own stack")
 
 
@@ -88,26 +109,16 @@ def _tunnels(view: NodeView) -> Iterator[Flow]:
     yield Flow("node", 200, match(udp_dst=VXLAN), owner=view.owner, note=note)
 
 
-def _services(view: NodeView) -> Iterator[Flow]:
-    """NodePorts, and answers to Service connections that took the node's address, are br-int's business."""
-    owner, to_br_int = view.node.owner, (Output(PATCH_INT_PORT),)
+def _services(view: NodeView, services: ServicePorts) -> Iterator[Flow]:
+    """NodePorts, and answers to Service connections that took the node's address, are br-int's business; so are the
+    answers of the node's stack as an endpoint, for they must get the Service's port as their source."""
+    node, to_br_int = view.node, (Output(PATCH_INT_PORT),)
     for first, last in (NODE_PORTS, SERVICE_SOURCE_PORTS):
         for ports in port_masks(first, last):
             for transport in ("tcp", "udp"):
                 what, note = match_port(transport, "dst", ports), f"Services have ports {first}-{last}"
-                yield Flow("node", 100, what, to_br_int, owner=owner, note=note)
-    yield from _own_endpoints(view)
-
-
-def _own_endpoints(view: NodeView) -> Iterator[Flow]:
-    """The node's stack as an endpoint under policy Local answers the client itself: br-int must see that."""
-    node = view.node
-    for served in view.services:
-        port = served.port
-        if not port.external_local or port.node_port is None:
-            continue
-        for endpoint in port.endpoints:
-            if endpoint.host_network and endpoint.node == node.name:
-                what = match_port(port.protocol, "src", endpoint.port, in_port=LOCAL, ipv4_src=node.address)
-                note = "may answer a client of the Service"
-                yield Flow("entry", 110, what, (Output(PATCH_INT_PORT),), owner=port.owner, note=note)
+                yield Flow("node", 100, what, to_br_int, owner=node.owner, note=note)
+    for protocol, port, owner in services.own:
+        answer = match_port(protocol, "src", port, in_port=LOCAL, ipv4_src=node.address)
+        note = "may answer a client of the Service"
+        yield Flow("entry", 110, answer, to_br_int, owner=owner, note=note)

@@ -29,8 +29,12 @@ SOURCE: Bits = register("source", 0, low=0, width=4, doc="where the packet enter
 REFUSED: Bits = register("refused", 0, low=4, width=1, doc="for a Service without endpoints")
 SERVED: Bits = register("served", 0, low=5, width=1, doc="belongs to a connection that a Service translates")
 HIDE: Bits = register("hide", 0, low=6, width=1, doc="a new connection that must take the node's address")
+NODE_PORT: Bits = register("node_port", 0, low=7, width=1, doc="to a node port of this node")
 OUT_PORT: Bits = register("out_port", 1, low=0, width=16, doc="port that the packet leaves by")
 ASKER: Bits = register("asker", 2, doc="who asks by ARP, while sender and target are swapped")
+PORT_KEY: Bits = register("port_key", 3, doc="the Service's port (its group's number), with client affinity")
+ENDPOINT: Bits = register("endpoint", 4, doc="the client's endpoint, with client affinity")
+ENDPOINT_PORT: Bits = register("endpoint_port", 5, low=0, width=16, doc="and its port")
 
 HIDDEN: Bits = ct_mark("hidden", low=0, width=1, doc="the connection takes the node's address")
 

@@ -126,12 +126,21 @@ class Pipeline:
     def check_group(self, group: a.Group) -> None:
         """Raise ContractError when a bucket uses bits or tables that the pipeline doesn't have."""
         for bucket in group.buckets:
+            if sum(isinstance(each, _ENDINGS) for each in bucket.actions) > 1:
+                raise ContractError(
+                    f"pipeline {self.role}: group {group.id} of {group.owner} has a bucket with several of group, "
+                    "output, resubmit and ct: Open vSwitch does only one of them"
+                )
             for each in bucket.actions:
                 problem = _action_problem(self, self._bucket_contract, each)
                 if isinstance(each, a.Learn):
                     problem = "learns in a bucket, which Open vSwitch doesn't do: resubmit to a table that learns"
                 if problem:
                     raise ContractError(f"pipeline {self.role}: group {group.id} of {group.owner} {problem}")
+
+
+_ENDINGS = (a.ToGroup, a.Output, a.OutputFrom, a.InPort, a.Local, a.Resubmit, a.Ct)
+"""A bucket is an action set, where the last of the first kind that occurs wins (``ofpacts_execute_action_set``)."""
 
 
 @dataclass(frozen=True, slots=True)

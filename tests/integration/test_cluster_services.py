@@ -62,6 +62,7 @@ def service_lab(model: NetworkModel) -> Lab:
             service("self", "self"),
             service("host", "host", target="9090"),
             service("host-local", "host", target="9090", external_traffic_policy="Local"),
+            service("sticky", "web", session_affinity_seconds=10800),
             service("dns", "web", target="5353", protocol="UDP"),
         ),
     )
@@ -233,6 +234,17 @@ def test_udp(stage: Stage) -> None:
         assert seen[1] == stage.address(client), seen
     seen = ask(stage, "db", stage.address("node-1"), stage.node_port("dns"))
     assert seen[1] == stage.address("node-1"), seen
+
+
+def test_client_affinity(stage: Stage) -> None:
+    """Assertion 61: one client, one endpoint, whichever way it comes; of many clients not all the same."""
+    chosen = {}
+    for client in ("cli-0", "cli-1", "node-1", "node-2", "self-0", "far-0", "web-0", "web-1"):
+        servers = {stage.to_service(client, "sticky").server for _ in range(6)}
+        assert len(servers) == 1, (client, servers)
+        chosen[client] = servers
+    by_node_port = {stage.to_node_port("db", "node-1", "sticky").server for _ in range(6)}
+    assert len(by_node_port) == 1
 
 
 def test_many_endpoints_are_chosen_equally_and_only_by_change() -> None:

@@ -1,20 +1,21 @@
-"""The addresses under which a Service's port is reached on a node, and what happens to a new connection there."""
+"""The addresses under which a Service's port is reached, and what happens to a new connection there.
+
+What is the same on every node (``everywhere``) is kept apart from what a policy makes the node's own (``on_node``),
+so that a thousand Services are planned once and not once per node.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv4Address
 
-from controllers.cluster.fields import SOURCE, Source
+from controllers.cluster.fields import NODE_PORT, SOURCE, Source
 from controllers.cluster.service.ports import match_port
-from controllers.cluster.service.served import Choice, Scope, Served, Verdict, choose, own_stack_only
+from controllers.cluster.service.served import DROPPED, Choice, Served, choose, own_stack_only
 from controllers.openflow import Match
 from controllers.openflow.fields import Target, Value
-from testbed.model.desired import NODE_PORT_ADDRESS, ClusterNode, NetworkModel
-
-_DROP = Choice(Verdict.DROP, Scope.NODE)
+from testbed.model.desired import NetworkModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,62 +29,70 @@ class Entry:
     hide: bool = False
 
 
-def plan_entries(served: Served, node: ClusterNode, model: NetworkModel) -> Iterator[Entry]:
-    yield from _cluster_ip(served, node.name if served.port.internal_local else "")
-    yield from _node_port(served, node, model)
-    yield from _external(served, node.name)
+def everywhere(served: Served) -> Iterator[Entry]:
+    """The cluster address; node ports and external addresses of policy Cluster, whose endpoints see the node.
 
-
-@lru_cache(1 << 15)
-def _cluster_ip(served: Served, node: str) -> tuple[Entry, ...]:
-    """The same on every node, unless its policy asks for the node's own endpoints."""
-    port = served.port
-    if port.cluster_ip is None:
-        return ()
-    what = _to(served, port.cluster_ip, port.port)
-    return (Entry(200, what, choose(served, port.internal_local, node), "its cluster address"),)
-
-
-def _node_port(served: Served, node: ClusterNode, model: NetworkModel) -> Iterator[Entry]:
-    """``Cluster``: any endpoint, which sees the node. ``Local``: this node's endpoints, which see the client; the
-    node itself reaches any. Under ``Local``, in ``eni`` only the node's stack can be an endpoint (a pod would answer
-    the client past the node), and in ``vpc`` pods don't reach their own node's port, both as documented.
+    Under Local, the node itself still reaches any endpoint.
     """
-    port = served.port
-    if port.node_port is None:
-        return
-    local = port.external_local
-    what = _to(served, node.address, port.node_port)
-    choice = choose(served, local, node.name)
-    if local and model is NetworkModel.ENI:
-        choice = own_stack_only(choice)
-    yield Entry(200, what, choice, f"node port {port.node_port}", hide=not local)
-    own = _to(served, NODE_PORT_ADDRESS, port.node_port)
-    note = f"node port {port.node_port}, from the node itself"
-    yield Entry(200, own, choose(served, False, ""), note, hide=True)
-    if local and model is NetworkModel.VPC:
-        pods = _to(served, node.address, port.node_port, Source.POD)
-        yield Entry(300, pods, _DROP, f"node port {port.node_port} with policy Local, from this node's pods")
-
-
-def _external(served: Served, node: str) -> Iterator[Entry]:
-    """Addresses outside the cluster that nodes serve themselves."""
-    port = served.port
-    for address in port.external_addresses:
-        note, hide = f"external address {address}", not port.external_local
-        choice = choose(served, port.external_local, node)
+    port, anywhere = served.port, choose(served)
+    if port.cluster_ip is not None and not port.internal_local:
+        yield Entry(200, _to(served, port.cluster_ip), anywhere, "its cluster address")
+    if port.node_port is not None:
         if port.external_local:
-            own = _to(served, address, port.port, Source.NODE)
-            yield Entry(220, own, choose(served, False, ""), f"{note}, from the node itself", hide=True)
-        if not port.source_ranges:
-            yield Entry(200, _to(served, address, port.port), choice, note, hide)
-            continue
-        for cidr in port.source_ranges:
-            what = _to(served, address, port.port, ipv4_src=cidr)
-            yield Entry(210, what, choice, f"{note}, for {cidr}", hide)
-        yield Entry(100, _to(served, address, port.port), _DROP, f"{note}, not for everybody")
+            own = _to_node_port(served, port.node_port, Source.NODE)
+            yield Entry(220, own, anywhere, f"node port {port.node_port}, from the node itself", hide=True)
+        else:
+            yield Entry(200, _to_node_port(served, port.node_port), anywhere, f"node port {port.node_port}", hide=True)
+    for address in port.external_addresses:
+        if port.external_local:
+            own = _to(served, address, Source.NODE)
+            yield Entry(220, own, anywhere, f"external address {address}, from the node itself", hide=True)
+        else:
+            yield from _external(served, address, anywhere, hide=True)
 
 
-def _to(served: Served, address: IPv4Address, port: int, source: Source | None = None, **more: Value) -> Match:
+def is_the_nodes_own(served: Served) -> bool:
+    """Whether ``on_node`` has anything."""
+    return served.port.internal_local or served.port.external_local
+
+
+def on_node(served: Served, node: str, model: NetworkModel) -> Iterator[Entry]:
+    """What policy Local leaves to the endpoints of ``node``, which see the client."""
+    port, here = served.port, choose(served, node)
+    if port.internal_local and port.cluster_ip is not None:
+        yield Entry(200, _to(served, port.cluster_ip), here, "its cluster address, this node's endpoints")
+    if port.external_local:
+        if port.node_port is not None:
+            yield from _local_node_port(served, port.node_port, here, model)
+        for address in port.external_addresses:
+            yield from _external(served, address, here, hide=False)
+
+
+def _local_node_port(served: Served, number: int, here: Choice, model: NetworkModel) -> Iterator[Entry]:
+    """In ``eni`` only the node's stack can be an endpoint (a pod would answer the client past the node), in ``vpc``
+    pods don't reach their own node's port; both as documented."""
+    note = f"node port {number}, this node's endpoints"
+    choice = own_stack_only(here) if model is NetworkModel.ENI else here
+    yield Entry(200, _to_node_port(served, number), choice, note)
+    if model is NetworkModel.VPC:
+        yield Entry(300, _to_node_port(served, number, Source.POD), DROPPED, f"{note}, from this node's pods")
+
+
+def _external(served: Served, address: IPv4Address, choice: Choice, hide: bool) -> Iterator[Entry]:
+    note = f"external address {address}"
+    if not served.port.source_ranges:
+        yield Entry(200, _to(served, address), choice, note, hide)
+        return
+    for cidr in served.port.source_ranges:
+        yield Entry(210, _to(served, address, ipv4_src=cidr), choice, f"{note}, for {cidr}", hide)
+    yield Entry(100, _to(served, address), DROPPED, f"{note}, not for everybody")
+
+
+def _to(served: Served, address: IPv4Address, source: Source | None = None, **more: Value) -> Match:
     where: dict[Target, Value] = {} if source is None else {SOURCE: source}
-    return match_port(served.port.protocol, "dst", port, where, ipv4_dst=address, **more)
+    return match_port(served.port.protocol, "dst", served.port.port, where, ipv4_dst=address, **more)
+
+
+def _to_node_port(served: Served, number: int, source: Source | None = None) -> Match:
+    where: dict[Target, Value] = {} if source is None else {SOURCE: source}
+    return match_port(served.port.protocol, "dst", number, {NODE_PORT: 1, **where})

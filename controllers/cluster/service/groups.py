@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import blake2b
 
-from controllers.cluster.fields import HIDDEN, HIDE, SERVICE
-from controllers.cluster.service.served import Choice, Scope
-from controllers.openflow import Bucket, Copy, Ct, Dnat, Group, GroupKind
-from testbed.model.desired import ServiceEndpoint, ServicePort
+from controllers.cluster.fields import ENDPOINT, ENDPOINT_PORT, HIDDEN, HIDE, SERVICE
+from controllers.cluster.service.served import Choice, Scope, Served
+from controllers.openflow import Action, Bucket, Copy, Ct, Dnat, Group, GroupKind, Resubmit, SetField
+from testbed.model.desired import ServiceEndpoint
 
 _LAST_GROUP = 0xFFFFFEFF
 _SLOTS = 256
@@ -27,10 +27,11 @@ def group_id(service: str, protocol: str, port: int, scope: Scope) -> int:
 
 
 @lru_cache(1 << 15)
-def plan_group(port: ServicePort, choice: Choice) -> Group:
-    buckets: list[Bucket] = []
+def plan_group(served: Served, choice: Choice) -> Group:
+    port, buckets = served.port, list[Bucket]()
     for endpoint, weights in zip(choice.endpoints, spread(len(choice.endpoints)), strict=True):
-        buckets += (Bucket((_translate(endpoint),), weight) for weight in weights)
+        actions = _remember(endpoint) if port.affinity_seconds else (translate(endpoint),)
+        buckets += (Bucket(actions, weight) for weight in weights)
     number = group_id(port.service, port.protocol, port.port, choice.scope)
     return Group(number, GroupKind.SELECT, tuple(buckets), port.owner)
 
@@ -50,6 +51,12 @@ def spread(endpoints: int) -> list[tuple[int, ...]]:
     return [*even[:-1], (_WEIGHT - light, light)]
 
 
-def _translate(endpoint: ServiceEndpoint) -> Ct:
+def translate(endpoint: ServiceEndpoint) -> Ct:
     to = Dnat(endpoint.address, ports=(endpoint.port, endpoint.port))
     return Ct(SERVICE, table="hide", commit=True, nat=to, sets=(Copy(HIDE, HIDDEN),))
+
+
+def _remember(endpoint: ServiceEndpoint) -> tuple[Action, ...]:
+    """For client affinity: a bucket can't learn, a table that it looks up can, and that also goes on."""
+    chosen = (SetField(ENDPOINT, endpoint.address), SetField(ENDPOINT_PORT, endpoint.port))
+    return (*chosen, Resubmit("remember"))

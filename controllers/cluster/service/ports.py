@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 
 from controllers.openflow import Match, match
-from controllers.openflow.fields import Target, Value
+from controllers.openflow.fields import TCP, UDP, Target, Value
+from testbed.model.desired import Protocol
+
+PROTOCOLS = {Protocol.TCP: TCP, Protocol.UDP: UDP}
 
 
 def match_port(

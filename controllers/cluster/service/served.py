@@ -11,6 +11,8 @@ from functools import lru_cache
 
 from testbed.model.desired import ServiceEndpoint, ServicePort
 
+_KEPT = 1 << 15
+
 
 class Scope(StrEnum):
     CLUSTER = "cluster"
@@ -29,14 +31,16 @@ class Served:
     depends on a thousand Services can be looked up without comparing ten thousand endpoints."""
 
     port: ServicePort
+    target_ports: frozenset[tuple[str, int]]
+    """(protocol, port) that endpoints answer from."""
 
 
-@lru_cache(1 << 15)
+@lru_cache(_KEPT)
 def serve(port: ServicePort) -> Served:
-    return Served(port)
+    return Served(port, frozenset((port.protocol.value, each.port) for each in port.endpoints))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Choice:
     """What happens to a new connection; ``endpoints`` are the candidates of BALANCE."""
 
@@ -45,16 +49,19 @@ class Choice:
     endpoints: tuple[ServiceEndpoint, ...] = ()
 
 
-@lru_cache(1 << 15)
-def choose(served: Served, local: bool, node: str) -> Choice:
-    """For connections that arrive on ``node``; ``local``: only its own endpoints will do."""
+DROPPED = Choice(Verdict.DROP, Scope.NODE)
+
+
+@lru_cache(_KEPT)
+def choose(served: Served, node: str | None = None) -> Choice:
+    """Among all endpoints, or those of ``node`` only."""
     everywhere = usable(served.port.endpoints)
     if not everywhere:
         return Choice(Verdict.REFUSE, Scope.CLUSTER)
-    if not local:
+    if node is None:
         return Choice(Verdict.BALANCE, Scope.CLUSTER, everywhere)
     here = usable(tuple(each for each in served.port.endpoints if each.node == node))
-    return Choice(Verdict.BALANCE, Scope.NODE, here) if here else Choice(Verdict.DROP, Scope.NODE)
+    return Choice(Verdict.BALANCE, Scope.NODE, here) if here else DROPPED
 
 
 def usable(endpoints: tuple[ServiceEndpoint, ...]) -> tuple[ServiceEndpoint, ...]:
@@ -63,9 +70,10 @@ def usable(endpoints: tuple[ServiceEndpoint, ...]) -> tuple[ServiceEndpoint, ...
     return ready or tuple(each for each in endpoints if each.serving)
 
 
+@lru_cache(_KEPT)
 def own_stack_only(choice: Choice) -> Choice:
     """Without the endpoints that are pods with an interface of their own."""
+    if choice.verdict is not Verdict.BALANCE:
+        return choice
     stack = tuple(each for each in choice.endpoints if each.host_network)
-    if choice.verdict is not Verdict.BALANCE or stack:
-        return Choice(choice.verdict, choice.scope, stack)
-    return Choice(Verdict.DROP, choice.scope)
+    return Choice(Verdict.BALANCE, choice.scope, stack) if stack else DROPPED

@@ -120,6 +120,7 @@ def services(model: NetworkModel) -> tuple[ServicePort, ...]:
             model, "balanced", 12, "ab",
             external_addresses=(IPv4Address("10.0.0.50"),), source_ranges=(IPv4Network("10.0.0.0/24"),),
         ),
+        service(model, "sticky", 14, "ac", affinity_seconds=10800),
         service(model, "dns", 13, "a", protocol=Protocol.UDP, port=53, node_port=None),
     )  # fmt: skip
 

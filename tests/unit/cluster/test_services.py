@@ -12,6 +12,7 @@ from controllers.cluster import compile_cluster
 from controllers.cluster.service.groups import spread
 from controllers.cluster.service.ports import port_masks
 from controllers.cluster.service.served import Scope, Verdict, choose, serve
+from controllers.openflow import Flow
 from controllers.openflow.diff import plan_changes
 from controllers.openflow.fields import LOCAL
 from controllers.openflow.packets import Packet, tcp, udp
@@ -74,7 +75,7 @@ FAR = {"node": "n2"}
 )
 def test_choice(endpoints: tuple[dict[str, Any], ...], local: bool, verdict: Verdict, chosen: list[int]) -> None:
     port = port_of(*endpoints)
-    choice = choose(serve(port), local, "n1")
+    choice = choose(serve(port), "n1" if local else None)
     assert (choice.verdict, choice.endpoints) == (verdict, tuple(port.endpoints[i] for i in chosen))
 
 
@@ -223,6 +224,54 @@ def test_wrong_port_is_dropped_with_a_reason() -> None:
     assert out.last_flow.note == "no Service has this address and port"
 
 
+class Recorder(FakeSwitch):
+    """Keeps what it learned."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.learned: list[Flow] = []
+
+    def learn(self, flow: Flow) -> None:
+        self.learned.append(flow)
+        super().learn(flow)
+
+
+def test_client_affinity_until_the_endpoint_goes() -> None:
+    """The select function alternates; the client's connections don't."""
+    sticky = states.service(TUNNEL, "web", 9, "bc", affinity_seconds=10800)
+    turns = iter(range(100))
+    here = Recorder(
+        compile_cluster(states.state(TUNNEL, services=(sticky,)))[INT1],
+        select=lambda group, _: next(turns) % len(group.buckets),
+    )
+
+    def ask(name: str, source_port: int) -> str | None:
+        asked = from_a(TUNNEL, "10.247.0.9").but(
+            ipv4_src=ADDRESSES[TUNNEL][name], eth_src=pod_mac(name), tcp_src=source_port
+        )
+        return here.send(asked, in_port=PORTS[name]).only.packet.get("ipv4_dst")
+
+    first, other = ask("b", 1001), ask("a", 1001)
+    assert (first, other) == (ADDRESSES[TUNNEL]["b"], ADDRESSES[TUNNEL]["c"])
+    assert [ask("b", 1002 + i) for i in range(5)] == [first] * 5
+    assert [ask("a", 1002 + i) for i in range(5)] == [other] * 5
+    assert [flow.idle_timeout for flow in here.learned] == [10800] * 2
+
+
+def test_affinity_to_an_endpoint_that_is_gone_is_chosen_anew() -> None:
+    """The learned flow stays in the switch; without the endpoint's own flow it decides nothing."""
+    sticky = states.service(TUNNEL, "web", 9, "bc", affinity_seconds=60)
+    before = compile_cluster(states.state(TUNNEL, services=(sticky,)))[INT1]
+    after = compile_cluster(states.state(TUNNEL, services=(replace(sticky, endpoints=sticky.endpoints[1:]),)))[INT1]
+    here = Recorder(before, select=lambda group, _: 0)
+    assert here.send(from_a(TUNNEL, "10.247.0.9"), in_port=100).only.packet.get("ipv4_dst") == ADDRESSES[TUNNEL]["b"]
+    later = FakeSwitch(after)
+    for flow in here.learned:
+        later.learn(flow)
+    asked = from_a(TUNNEL, "10.247.0.9").but(tcp_src=1002)
+    assert later.send(asked, in_port=100).only.packet.get("ipv4_dst") == ADDRESSES[TUNNEL]["c"]
+
+
 # --- what a change touches ------------------------------------------------------------------------------------
 
 
@@ -247,5 +296,5 @@ def test_group_numbers_stay_when_other_services_come_and_go() -> None:
 
 def test_local_choice_is_of_the_node() -> None:
     port = states.service(ENI, "web", 9, "abc")
-    assert [each.address for each in choose(serve(port), True, "n2").endpoints] == [port.endpoints[2].address]
-    assert choose(serve(port), True, "n2").scope is Scope.NODE
+    assert [each.address for each in choose(serve(port), "n2").endpoints] == [port.endpoints[2].address]
+    assert choose(serve(port), "n2").scope is Scope.NODE

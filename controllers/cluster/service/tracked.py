@@ -1,0 +1,107 @@
+"""br-int, tables unhide to balance: which packets connection tracking is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from controllers.cluster.fields import DISGUISE, HIDE, NODE_PORT, REFUSED, SERVED, SERVICE, SOURCE, Source
+from controllers.cluster.service.ports import match_port, port_masks
+from controllers.cluster.service.served import Served
+from controllers.cluster.view import NodeView
+from controllers.openflow import Action, Ct, Flow, Match, Nat, SetField, match
+from controllers.openflow.fields import Target, Value
+from testbed.model.desired import (
+    NODE_PORT_ADDRESS,
+    NODE_PORTS,
+    NODE_STAND_IN,
+    SERVICE_SOURCE_PORTS,
+    NetworkModel,
+)
+
+_UNREACHABLE = 3
+_TRANSPORTS = ("tcp", "udp")
+
+
+def plan(view: NodeView) -> Iterator[Flow]:
+    yield from _unhide(view)
+    yield from _untranslate(view)
+    yield from _recognise(view)
+    yield from _known(view)
+
+
+def _unhide(view: NodeView) -> Iterator[Flow]:
+    back = (Ct(DISGUISE, table="untranslate", nat=Nat()),)
+    answers = match(ipv4_dst=NODE_STAND_IN)
+    yield Flow("unhide", 200, answers, back, owner=view.node.owner, note="the node's stack answers")
+    for transport in _TRANSPORTS:
+        for ports in port_masks(*SERVICE_SOURCE_PORTS):
+            what = match_port(transport, "dst", ports, ipv4_dst=view.node.address)
+            yield Flow("unhide", 200, what, back, owner=view.node.owner, note="answers to the node's address")
+    if view.model is NetworkModel.ENI:
+        for pod in view.node.pods:
+            past = match({SOURCE: Source.FABRIC}, ipv4_src=view.node.address, ipv4_dst=pod.address)
+            note = "from the node to it by the VPC; answers come back on its sub-ENI"
+            yield Flow("unhide", 300, past, goto="local", owner=pod.owner, note=note)
+
+
+def _untranslate(view: NodeView) -> Iterator[Flow]:
+    """What comes from a port that some endpoint serves may be an answer; nothing else is tracked on its way back."""
+    back = (Ct(SERVICE, table="service", nat=Nat()),)
+    for protocol, port in _target_ports(view.services):
+        what = match_port(protocol, "src", port)
+        yield Flow("untranslate", 200, what, back, owner=view.owner, note="may be an endpoint's answer")
+    error = match(icmpv4_type=_UNREACHABLE)
+    yield Flow("untranslate", 200, error, back, owner=view.owner, note="may be about a Service's packet")
+
+
+@lru_cache(64)
+def _target_ports(services: tuple[Served, ...]) -> tuple[tuple[str, int], ...]:
+    """The same on every node of a cluster."""
+    return tuple(sorted(frozenset[tuple[str, int]]().union(*(each.target_ports for each in services))))
+
+
+def ask(what: Match, source: Source | None, owner: str, note: str, *marks: Action) -> Flow:
+    """Table service: is the connection known? The node's own ones always hide: their answers must come by here."""
+    hide: tuple[Action, ...] = (SetField(HIDE, 1),) if source is Source.NODE else ()
+    actions = (*marks, *hide, Ct(SERVICE, table="balance", nat=Nat()))
+    return Flow("service", 200, what, actions, owner=owner, note=note)
+
+
+def _recognise(view: NodeView) -> Iterator[Flow]:
+    """Table service."""
+    answer = match(ct_state="+trk+rpl")
+    note = "an endpoint's answer, as the Service"
+    yield Flow("service", 400, answer, (SetField(SERVED, 1),), "local", owner=view.owner, note=note)
+    known = match(ct_state="+trk-rpl+dnat")
+    yield Flow("service", 400, known, goto="balance", owner=view.owner, note="translated already")
+    if view.service_cidr is not None:
+        for source in (Source.POD, Source.NODE):
+            what = match({SOURCE: source}, ipv4_dst=view.service_cidr)
+            yield ask(what, source, view.owner, "to the Service range")
+    yield from _recognise_node_ports(view)
+
+
+def _recognise_node_ports(view: NodeView) -> Iterator[Flow]:
+    """In ``eni`` pods' packets to a node go through the VPC first, as all of theirs."""
+    owner, mark = view.node.owner, SetField(NODE_PORT, 1)
+    own = match({SOURCE: Source.NODE}, ipv4_dst=NODE_PORT_ADDRESS)
+    yield ask(own, Source.NODE, owner, "to its own node ports", mark)
+    where: dict[Target, Value] = {SOURCE: Source.FABRIC} if view.model is NetworkModel.ENI else {}
+    for transport in _TRANSPORTS:
+        for ports in port_masks(*NODE_PORTS):
+            what = match_port(transport, "dst", ports, where, ipv4_dst=view.node.address)
+            yield ask(what, None, owner, "to the node's node ports", mark)
+
+
+def _known(view: NodeView) -> Iterator[Flow]:
+    """Table balance, connections that have an endpoint already, and what no Service has."""
+    known = match(ct_state="+trk-rpl+dnat")
+    note = "goes where it went"
+    yield Flow("balance", 400, known, (SetField(SERVED, 1),), "hide", owner=view.owner, note=note)
+    if view.service_cidr is not None:
+        nobody = match(ipv4_dst=view.service_cidr)
+        yield Flow("balance", 50, nobody, owner=view.owner, note="no Service has this address and port")
+    refused = (SetField(REFUSED, 1),)
+    own = match(ipv4_dst=NODE_PORT_ADDRESS)
+    yield Flow("balance", 50, own, refused, "hide", owner=view.node.owner, note="no Service has this node port")
