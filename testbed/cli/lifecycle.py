@@ -46,7 +46,7 @@ def up(files: tuple[str, ...], datapath: str, dry_run: bool, output: Format) -> 
         outcome = verbs.up(paths, rundir, datapath, dry_run=dry_run, note=note)
     show_outcome(outcome, output, dry_run)
     if not dry_run and not is_document(output):
-        show(Text(f"next: lab status, lab get pods -o wide, lab exec {_example_host(outcome)} -- ip address, lab down"))
+        show(Text(_next_steps(outcome)))
 
 
 @click.command()
@@ -147,6 +147,12 @@ def _sentence(outcome: Outcome) -> str:
         f"lab {outcome.lab}: {summary_of(outcome.lines)} in {outcome.seconds:.1f} s; generation {outcome.generation} "
         f"is in force: {len(plan.nodes)} nodes, {running} pods, {outcome.datapath} datapath"
     )
+
+
+def _next_steps(outcome: Outcome) -> str:
+    which = f" --lab {outcome.lab}" if len(readable_labs()) > 1 else ""
+    verbs_next = ("status", "get pods -o wide", f"exec {_example_host(outcome)} -- ip address", "down")
+    return "next: " + ", ".join(f"lab{which} {verb}" for verb in verbs_next)
 
 
 def _example_host(outcome: Outcome) -> str:
