@@ -147,7 +147,7 @@ def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
 
 def _ref_of(document: str) -> Ref | None:
     try:
-        value = yaml.load(document, Loader=yaml.CSafeLoader)
+        value = yaml.load(document, Loader=yaml.CBaseLoader)  # noqa: S506 - makes texts only, so 2024-01-01 is a name
     except yaml.YAMLError:
         return None
     if not isinstance(value, dict) or not isinstance(value.get("metadata"), dict):

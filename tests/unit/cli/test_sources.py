@@ -107,6 +107,11 @@ def test_the_annotation_for_a_cluster_tells_objects_apart() -> None:
     assert read_refs([SourceText("f", text)]) == (Ref("", "Pod", "default", "a", "blue"),)
 
 
+def test_names_are_texts_whatever_yaml_makes_of_them() -> None:
+    text = "kind: Pod\nmetadata: {name: 2024-01-01}\n---\nkind: Pod\nmetadata: {name: '007'}\n"
+    assert [ref.name for ref in read_refs([SourceText("f", text)])] == ["2024-01-01", "007"]
+
+
 names = st.lists(st.from_regex(r"[a-z]{1,6}", fullmatch=True), min_size=1, max_size=8, unique=True)
 
 
