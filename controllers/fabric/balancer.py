@@ -87,12 +87,14 @@ def _balancer(balancer: FabricLoadBalancer, route_table: int) -> tuple[Flow, ...
         SetField(BALANCER, balancer.id),
         SetField(SOURCE_OWN, 0),
     )
-    to = match({NETWORK: balancer.network, BALANCER: 0}, ipv4_dst=balancer.address)
     answer = match({BALANCED: balancer.id}, ct_state="+trk+rpl", eth_type=_IPV4)
     undo = "hop" if all(listener.keep_client for listener in balancer.listeners) else "balancer_return"
     track = Ct(BALANCER, table="balancer", nat=Nat())
     flows = [
-        Flow("deliver", 100, to, (*here, track), owner=owner, note=f"{balancer.address} is the balancer"),
+        *(
+            Flow("deliver", 150, to, (*here, track), owner=owner, note=f"{balancer.address} is the balancer")
+            for to in _addressed(balancer)
+        ),
         Flow(
             "egress_state", 250, answer, (*here, SetField(HAIRPIN, 1), Ct(BALANCER, table=undo, nat=Nat())),
             owner=owner, note="answer of a member",
@@ -110,6 +112,20 @@ def _balancer(balancer: FabricLoadBalancer, route_table: int) -> tuple[Flow, ...
         )
         flows.append(_disguise(balancer))
     return tuple(flows)
+
+
+def _addressed(balancer: FabricLoadBalancer) -> Iterator[Match]:
+    """What is for the balancer: all to its address; its listeners' ports when an ENI there has the rest."""
+    there: dict[Target, Value] = {NETWORK: balancer.network, BALANCER: 0}
+    if balancer.eni is None:
+        yield match(there, ipv4_dst=balancer.address)
+        return
+    for listener in balancer.listeners:
+        yield match(there, ipv4_dst=balancer.address, **_port(listener))
+
+
+def _port(listener: Listener) -> dict[str, Value]:
+    return {"tcp_dst" if listener.protocol is Protocol.TCP else "udp_dst": listener.port}
 
 
 def _known(balancer: FabricLoadBalancer) -> Iterator[Flow]:
@@ -160,8 +176,7 @@ def _admitted(balancer: FabricLoadBalancer, listener: Listener, source: IPv4Netw
 
 def _match(balancer: FabricLoadBalancer, listener: Listener, **fields: Value) -> Match:
     bits: dict[Target, Value] = {BALANCER: balancer.id}
-    port = "tcp_dst" if listener.protocol is Protocol.TCP else "udp_dst"
-    return match(bits, **{port: listener.port}, **fields)
+    return match(bits, **_port(listener), **fields)
 
 
 def _to_member(listener: Listener, member: Member) -> Ct:

@@ -20,7 +20,7 @@ from controllers.fabric.fields import (
     SRC_ENI,
 )
 from controllers.fabric.view import FabricView
-from controllers.openflow import Action, Copy, Ct, Flow, InPort, Output, PushVlan, SetField, match
+from controllers.openflow import Action, Copy, Ct, CtClear, Flow, InPort, Output, PushVlan, SetField, match
 from controllers.openflow.fields import ETH_DST, ETH_SRC, ICMPV4_TYPE, IPV4_DST, IPV4_SRC, VLAN_VID
 from testbed.model.desired import GATEWAY_MAC, INTERNET, Eni, FabricSubnet
 
@@ -74,9 +74,12 @@ def _output(eni: Eni, shared: bool) -> tuple[Flow, Flow]:
 
 @lru_cache(1 << 12)
 def _ping_gateway(subnet: FabricSubnet) -> Flow:
-    """The gateway answers echo requests; the answer goes to the ENI that asked, also for what is behind it."""
+    """The gateway answers echo requests; the answer goes to the ENI that asked, also for what is behind it.
+
+    It is looked up in the zone that the question was tracked in a moment ago, which the packet must forget."""
     echo = match({NETWORK: subnet.network}, ipv4_dst=subnet.gateway, icmpv4_type=8, icmpv4_code=0)
     actions = (
+        CtClear(),
         SetField(ICMPV4_TYPE, 0),
         Copy(IPV4_SRC, SCRATCH),
         Copy(IPV4_DST, IPV4_SRC),

@@ -19,7 +19,7 @@ from functools import lru_cache
 
 from controllers.fabric.fields import BALANCER, DST_ENI, HAIRPIN, NETWORK, SOURCE_OWN, SRC_ENI
 from controllers.fabric.view import FabricView
-from controllers.openflow import Flow, SetField, match
+from controllers.openflow import CtClear, Flow, SetField, match
 from controllers.openflow.fields import IPV4_DST, IPV4_SRC
 from testbed.model.desired import INTERNET, EipBinding, Eni, FabricLoadBalancer
 
@@ -37,7 +37,9 @@ def plan(view: FabricView) -> Iterator[Flow]:
 
 @lru_cache(1 << 14)
 def _of_eni(binding: EipBinding, eni: Eni) -> tuple[Flow, Flow]:
+    """What dials its own elastic IP comes back into its own zone as another connection, so the first is forgotten."""
     out = (
+        CtClear(),
         SetField(IPV4_SRC, binding.address),
         SetField(NETWORK, INTERNET),
         SetField(SOURCE_OWN, 0),
@@ -56,14 +58,20 @@ def _of_eni(binding: EipBinding, eni: Eni) -> tuple[Flow, Flow]:
 
 
 @lru_cache(1 << 12)
-def _of_balancer(balancer: FabricLoadBalancer) -> tuple[Flow, Flow]:
+def _of_balancer(balancer: FabricLoadBalancer) -> tuple[Flow, ...]:
+    """Answers of its listeners' members and, when it has an ENI, what its layer-7 proxy sends."""
     address, public = balancer.address, balancer.eip
     assert public is not None
     out = (SetField(IPV4_SRC, public), SetField(NETWORK, INTERNET))
     into = (SetField(IPV4_DST, address), SetField(NETWORK, balancer.network))
-    answers = match({BALANCER: balancer.id}, ipv4_src=address)
+    senders = [match({BALANCER: balancer.id}, ipv4_src=address)]
+    if balancer.eni is not None:
+        senders.append(match({SRC_ENI: balancer.eni, BALANCER: 0}, ipv4_src=address))
     return (
-        Flow("internet_exit", 300, answers, out, "internet", owner=balancer.owner, note=f"{address} -> {public}"),
+        *(
+            Flow("internet_exit", 300, sent, out, "internet", owner=balancer.owner, note=f"{address} -> {public}")
+            for sent in senders
+        ),
         Flow(
             "internet",
             100,

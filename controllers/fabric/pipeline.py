@@ -193,7 +193,7 @@ _DELIVERY = (
     Table(
         "deliver",
         "Whose address it is.",
-        matches=(NETWORK, BALANCER, IPV4_DST, ICMPV4_TYPE, ICMPV4_CODE),
+        matches=(NETWORK, BALANCER, IPV4_DST, IP_PROTO, TCP_DST, UDP_DST, ICMPV4_TYPE, ICMPV4_CODE),
         sets=(
             DST_ENI, IPV4_SRC, IPV4_DST, ICMPV4_TYPE, ETH_SRC, SCRATCH, SOURCE_OWN, HAIRPIN,
             NETWORK, ROUTE_TABLE, BALANCER,

@@ -56,9 +56,12 @@ def http(
     host: str = "",
     timeout: float = DEFAULT_TIMEOUT,
     source_port: int = 0,
+    method: str = "GET",
 ) -> Seen:
     """One HTTP/1.1 request on a connection of its own; the echo server's answer tells who saw whom."""
-    head = f"GET {path} HTTP/1.1\r\nHost: {host or address}\r\nConnection: close\r\nAccept: application/json\r\n\r\n"
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: {host or address}\r\nConnection: close\r\nAccept: application/json\r\n\r\n"
+    )
 
     def exchange(client: socket.socket) -> Seen:
         client.sendall(head.encode())
@@ -90,7 +93,7 @@ def udp(
     def exchange(client: socket.socket) -> Seen:
         client.connect((str(address), port))
         client.send(payload)
-        return _from_json(client.recv(65535).decode(errors="replace"))
+        return _from_greeting(client.recv(65535).decode(errors="replace"))
 
     return _probe(namespace, socket.SOCK_DGRAM, 0, timeout, source_port, exchange)
 
@@ -189,6 +192,14 @@ def _from_json(text: str) -> Seen:
         return Seen(Verdict.ALLOWED, body=text)
     client = str(told.get("client", "")).rpartition(":")[0] or str(told.get("client", ""))
     return Seen(Verdict.ALLOWED, str(told.get("name", "")), client, body=text)
+
+
+def _from_greeting(text: str) -> Seen:
+    """The echo server's answer to a datagram: its name, the client's address and port, a counter; then the datagram."""
+    words = text.partition("\n")[0].split()
+    if len(words) != 3:
+        return Seen(Verdict.ALLOWED, body=text)
+    return Seen(Verdict.ALLOWED, words[0], words[1].rpartition(":")[0], body=text)
 
 
 def _echo_request(number: int, size: int) -> bytes:

@@ -20,7 +20,12 @@ def until_ready(rundir: RunDir, limit: float) -> None:
     Raises ``EmulationError`` naming what is not ready after ``limit`` seconds.
     """
     until(lambda: not not_ready(rundir), limit, f"{', '.join(not_ready(rundir)[:5]) or 'workloads'} to be ready")
-    until(lambda: _known(rundir), limit, "the switches to know that everything is ready")
+    until_known(rundir, limit)
+
+
+def until_known(rundir: RunDir, limit: float) -> None:
+    """Return when the manager has planned for what is reported now and the switches carry it."""
+    until(lambda: _known(rundir), limit, "the switches to know what is ready")
 
 
 def not_ready(rundir: RunDir) -> list[str]:

@@ -15,7 +15,8 @@ import yaml
 from testbed.emulation.netns import read_mounted
 from testbed.emulation.processes import run_in
 from testbed.emulation.rundir import RunDir
-from testbed.model.desired import FabricState, NextHop, load_state
+from testbed.emulation.waiting import until
+from testbed.model.desired import ClustersState, FabricState, NextHop, ServicePort, load_state
 from testbed.model.planning.faults import PlanError
 from testbed.model.planning.plan import Plan
 from testbed.model.planning.resolved import PlannedHost, PlannedNic, PlannedNode, PlannedPod
@@ -23,9 +24,9 @@ from testbed.observe import captures, probes
 from testbed.observe.connections import Connection, connected
 from testbed.observe.probes import DEFAULT_TIMEOUT, Seen
 from testbed.operations import edits, verbs
-from testbed.operations.documents import FABRIC, document_path
+from testbed.operations.documents import CLUSTER, FABRIC, document_path
 from testbed.operations.memory import Memory, read_memory
-from testbed.operations.readiness import until_ready
+from testbed.operations.readiness import until_known, until_ready
 from testbed.operations.sources import SourceText, read_segments
 from testbed.spec import SpecError
 
@@ -66,6 +67,10 @@ class Host:
     def ping(self, address: IPv4Address | str, timeout: float = DEFAULT_TIMEOUT, size: int = 56) -> Seen:
         return probes.ping(self.namespace, IPv4Address(address), timeout, size)
 
+    def post(self, path: str, port: int = 8080) -> Seen:
+        """Tell the echo server of this host something (``/fail``: no longer ready), from beside it."""
+        return probes.http(self.namespace, IPv4Address("127.0.0.1"), port, path, method="POST")
+
     @contextmanager
     def connection(self, address: IPv4Address | str, port: int) -> Iterator[Connection]:
         """A connection from here that stays open. Raises ``OSError`` when it can't be made."""
@@ -74,6 +79,15 @@ class Host:
 
     def __str__(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """A Service as the switches have it."""
+
+    name: str
+    cluster_ip: str
+    ports: tuple[ServicePort, ...]
 
 
 class RunningLab:
@@ -135,6 +149,25 @@ class RunningLab:
     def namespaces(self) -> frozenset[str]:
         """Names of the network namespaces that exist for the lab."""
         return read_mounted(self.rundir)
+
+    def service(self, name: str, namespace: str = "default") -> ServiceView:
+        """A Service's address and ports. Raises ``LookupError``."""
+        state = load_state(ClustersState, document_path(self.rundir, CLUSTER))
+        key = f"{namespace}/{name}"
+        ports = [port for cluster in state.clusters for port in cluster.services if port.service == key]
+        if not ports:
+            raise LookupError(f"the lab has no Service {key} with a cluster address")
+        return ServiceView(name, str(ports[0].cluster_ip), tuple(ports))
+
+    def until_endpoints(self, name: str, ready: int, limit: float = 10.0) -> None:
+        """Return when the Service has ``ready`` ready endpoints and the switches know it."""
+
+        def settled() -> bool:
+            return sum(endpoint.ready for endpoint in self.service(name).ports[0].endpoints) == ready
+
+        until(settled, limit, f"Service {name} to have {ready} ready endpoints")
+        self.again()
+        until_known(self.rundir, limit)
 
     @property
     def memory(self) -> Memory:

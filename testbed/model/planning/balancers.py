@@ -60,6 +60,7 @@ class PlannedBalancer:
     eni: int
     mac: str
     number: int
+    shared_address: IPv4Address
     balancer: LoadBalancer
     public: bool = False
     services: tuple[str, ...] = ()  # keys cluster/namespace/name
@@ -74,7 +75,9 @@ def plan_balancers(lab: Lab, allocator: Allocator, faults: list[PlanFault]) -> t
         try:
             address = allocator.address(subnets[wanted.subnet], owner)
             eni = allocator.number("eni", owner, 1, MAX_ENIS)
-            number = allocator.number("balancer", owner, 1, 4000)
+            # Its listeners track connections in a zone of their own, so their number is one of the ENIs' numbers.
+            number = allocator.number("eni", f"{owner}/listeners", 1, MAX_ENIS)
+            shared = allocator.number("balancer", owner, 1, 4000)
         except ExhaustedError as error:
             faults.append(PlanFault(wanted.source, owner, str(error), "a larger subnet", "P101"))
             continue
@@ -90,6 +93,7 @@ def plan_balancers(lab: Lab, allocator: Allocator, faults: list[PlanFault]) -> t
                 eni=eni,
                 mac=eni_mac(eni),
                 number=number,
+                shared_address=SHARED_SOURCES[shared],
                 balancer=wanted,
                 public=public,
                 services=services,
@@ -147,7 +151,7 @@ def plan_listeners(
                 mac=balancer.mac,
                 listeners=tuple(listeners),
                 owner=balancer.owner,
-                snat_address=SHARED_SOURCES[balancer.number] if balancer.elb_class is ElbClass.SHARED else None,
+                snat_address=balancer.shared_address if balancer.elb_class is ElbClass.SHARED else None,
                 eni=balancer.eni,
             )
         )

@@ -75,10 +75,18 @@ def plan_fabric(parts: CloudParts, allocator: Allocator, generation: int, faults
             )
             for p in lab.peerings
         ),
-        eips=tuple(EipBinding(e.address, e.eni, e.owner) for e in parts.eips if e.eni is not None),
+        eips=tuple(_bindings(parts)),
         nat_gateways=tuple(_nat_gateways(parts, networks, ids)),
         load_balancers=_load_balancers(parts, networks),
     )
+
+
+def _bindings(parts: CloudParts) -> Iterator[EipBinding]:
+    """EIPs of single interfaces; a load balancer's is the balancer's own affair."""
+    balancers = {balancer.owner for balancer in parts.balancers}
+    for eip in parts.eips:
+        if eip.eni is not None and eip.bound_to not in balancers:
+            yield EipBinding(eip.address, eip.eni, eip.owner)
 
 
 class _Ids:

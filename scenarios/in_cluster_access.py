@@ -1,0 +1,112 @@
+"""Services from inside the cluster: which pod answers, whose address it sees, and who is refused or left alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from testbed.scenario import Checks, Host, RunningLab, scenario
+
+WEB = ("web-0", "web-1", "web-2")
+
+
+@scenario("topologies/services.yaml")
+def in_cluster_access(lab: RunningLab, checks: Checks) -> None:
+    """Services from pods and nodes of the cluster"""
+    near, far = lab.pod("client-1"), lab.pod("client-3")
+    cluster_ip(lab, checks, near, far)
+    no_endpoints(lab, checks, near)
+    affinity(lab, checks, near, far)
+    internal_policy(lab, checks, near, far)
+    node_ports(lab, checks, near, far)
+    readiness(lab, checks, far)
+    refused_numbers(lab, checks)
+
+
+def cluster_ip(lab: RunningLab, checks: Checks, near: Host, far: Host) -> None:
+    address = lab.service("web").cluster_ip
+    for client, where in ((near, "its own node"), (far, "other nodes")):
+        seen = client.http(address, 80)
+        checks.allowed(41, f"pod to ClusterIP, endpoints on {where}", seen, source=client.address, server=WEB,
+                       path="pod to ClusterIP")  # fmt: skip
+    seen = far.udp(address, 53)
+    checks.allowed(41, "the same by UDP", seen, source=far.address, server=WEB)
+    node = lab.node("n3")
+    checks.allowed(41, "node to ClusterIP", node.http(address, 80), server=WEB, path="node to ClusterIP")
+    checks.blocked(42, "VPC server to ClusterIP", lab.host("vm-1").http(address, 80), path="VPC server to ClusterIP")
+    checks.blocked(43, "ping of a ClusterIP", near.ping(address))
+    counts = Counter(far.http(address, 80).server for _ in range(60))
+    fair = all(8 <= counts[name] <= 32 for name in WEB)
+    checks.that(41, "60 connections spread over 3 endpoints", fair, "8 to 32 each",
+                ", ".join(f"{name} {counts[name]}" for name in WEB))  # fmt: skip
+    hairpin(lab, checks, address)
+
+
+def hairpin(lab: RunningLab, checks: Checks, address: str) -> None:
+    """A pod that asks for its own Service reaches itself too."""
+    pod = lab.pod("web-0")
+    servers = {pod.http(address, 80).server for _ in range(30)}
+    checks.that(41, "an endpoint reaches its own Service, itself included", servers == set(WEB), "web-0, web-1, web-2",
+                ", ".join(sorted(servers)))  # fmt: skip
+
+
+def no_endpoints(lab: RunningLab, checks: Checks, near: Host) -> None:
+    seen = near.http(lab.service("empty").cluster_ip, 80)
+    checks.refused(0, "a Service without endpoints refuses at once", seen)
+    checks.that(0, "and does not keep anybody waiting", seen.milliseconds < 1000, "under 1 s",
+                f"{seen.milliseconds:.0f} ms")  # fmt: skip
+
+
+def affinity(lab: RunningLab, checks: Checks, near: Host, far: Host) -> None:
+    address = lab.service("sticky").cluster_ip
+    for client in (near, far):
+        servers = {client.http(address, 80).server for _ in range(12)}
+        checks.that(61, f"ClientIP affinity: {client} stays with one pod", len(servers) == 1, "1 server",
+                    ", ".join(sorted(servers)))  # fmt: skip
+    plain = {far.http(lab.service("web").cluster_ip, 80).server for _ in range(30)}
+    checks.that(61, "without affinity connections spread", len(plain) > 1, "several servers", ", ".join(sorted(plain)))
+
+
+def internal_policy(lab: RunningLab, checks: Checks, near: Host, far: Host) -> None:
+    address = lab.service("inside").cluster_ip
+    local = {pod.name for pod in lab.pods("app=web", node="n1")}
+    servers = {near.http(address, 80).server for _ in range(12)}
+    checks.that(62, "internalTrafficPolicy Local: pods of the client's node only", servers == local,
+                ", ".join(sorted(local)), ", ".join(sorted(servers)))  # fmt: skip
+    checks.dropped(62, "and none where the node has no endpoint", far.http(address, 80))
+
+
+def node_ports(lab: RunningLab, checks: Checks, near: Host, far: Host) -> None:
+    n1, n3, server = lab.node("n1"), lab.node("n3"), lab.host("vm-1")
+    seen = server.http(n3.address, 30080)
+    checks.allowed(44, "NodePort by a node without the pod", seen, source=n3.address, server=WEB,
+                   path="VPC server to NodePort")  # fmt: skip
+    checks.allowed(44, "pod to NodePort", far.http(n1.address, 30080), server=WEB, path="pod to NodePort")
+    if lab.model == "eni":
+        return
+    local = {pod.name for pod in lab.pods("app=web", node="n1")}
+    seen = server.http(n1.address, 30081)
+    checks.allowed(45, "NodePort Local by a node with a pod", seen, source=server.address, server=sorted(local),
+                   path="VPC server to NodePort Local")  # fmt: skip
+    checks.dropped(46, "NodePort Local by a node without", server.http(n3.address, 30081))
+
+
+def readiness(lab: RunningLab, checks: Checks, far: Host) -> None:
+    address = lab.service("web").cluster_ip
+    lab.pod("web-0").post("/fail")
+    lab.until_endpoints("web", 2)
+    servers = {far.http(address, 80).server for _ in range(30)}
+    checks.that(63, "a pod that is not ready gets no traffic", "web-0" not in servers, "web-1, web-2",
+                ", ".join(sorted(servers)))  # fmt: skip
+    lab.pod("web-0").post("/recover")
+    lab.until_endpoints("web", 3)
+    servers = {far.http(address, 80).server for _ in range(30)}
+    checks.that(63, "and again once it is ready", "web-0" in servers, "web-0 among them", ", ".join(sorted(servers)))
+
+
+def refused_numbers(lab: RunningLab, checks: Checks) -> None:
+    for port in (29999, 32768):
+        text = lab.document("Service", "node-port").replace("30080", str(port)).replace("node-port", "other")
+        checks.that(65, f"nodePort {port}", "30000-32767" in lab.refusal(text), "refused", lab.refusal(text) or "taken")
+    text = lab.document("Service", "node-port").replace("{name: node-port}", "{name: other}")
+    reason = lab.refusal(text)
+    checks.that(65, "a nodePort that another Service has", bool(reason), "refused", reason or "taken")
