@@ -231,7 +231,7 @@ BR_INT = Pipeline(
             "choose",
             "With client affinity: the client's endpoint when it still is one, else a new choice.",
             matches=(PORT_KEY, ENDPOINT, ENDPOINT_PORT, ETH_TYPE, IP_PROTO),
-            sets=(HIDDEN,),
+            sets=(HIDDEN, ENDPOINT_PORT),
             goes=("remember", "hide"),
         ),
         Table(

@@ -21,6 +21,7 @@ from tests.unit.model import labs
 pytestmark = pytest.mark.root
 
 TUNNEL, VPC, ENI = NetworkModel.TUNNEL, NetworkModel.VPC, NetworkModel.ENI
+EXTERNAL = IPv4Address("203.0.113.77")
 DROPPED, REFUSED = Seen("dropped"), Seen("refused")
 
 
@@ -62,6 +63,7 @@ def service_lab(model: NetworkModel) -> Lab:
             service("self", "self"),
             service("host", "host", target="9090"),
             service("host-local", "host", target="9090", external_traffic_policy="Local"),
+            service("external", "far", external_ips=(EXTERNAL,)),
             service("sticky", "web", session_affinity_seconds=10800),
             service("dns", "web", target="5353", protocol="UDP"),
         ),
@@ -167,6 +169,16 @@ def test_internal_policy_local(stage: Stage) -> None:
         client: stage.to_service(client, "far-internal").verdict for client in ("cli-0", "node-1", "cli-1", "node-2")
     }
     assert seen == {"cli-0": "dropped", "node-1": "dropped", "cli-1": "connected", "node-2": "connected"}
+
+
+@pytest.mark.parametrize("client", ["cli-0", "node-1"])
+def test_external_addresses_are_served_on_the_node(stage: Stage, client: str) -> None:
+    """Assertion 57 as far as the cluster is concerned: nobody outside has this address."""
+    served = Seen("connected", stage.address("node-1"), "far-0")
+    if stage.model is ENI and client == "cli-0":  # pods there ask the VPC for such addresses
+        served = DROPPED
+    assert connect(stage.lab, client, EXTERNAL, 80, stage.servers, limit=0.6) == served
+    assert connect(stage.lab, client, EXTERNAL, 81, stage.servers, limit=0.3).verdict == "dropped"
 
 
 def test_nobody_serves(stage: Stage) -> None:

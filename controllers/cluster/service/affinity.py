@@ -6,6 +6,10 @@ that into ``endpoint`` and ``endpoint_port``, and ``remember`` learns it for thi
 which has a flow for this endpoint: it translates. The next connection finds the learned flow in ``affinity``, which
 writes the same endpoint, and ``choose`` knows it at once. An endpoint that is gone has no flow there, and the client's
 choice is made anew.
+
+That no endpoint is known must be found out for each connection. Open vSwitch would keep what it found for the first
+one and use it for the client's second for the moment until it notices the learned flow; reading the source port makes
+it a finding about one source port only.
 """
 
 from __future__ import annotations
@@ -14,9 +18,9 @@ from collections.abc import Iterator
 
 from controllers.cluster.fields import ENDPOINT, ENDPOINT_PORT, PORT_KEY
 from controllers.cluster.service.groups import plan_group, translate
-from controllers.cluster.service.ports import PROTOCOLS
+from controllers.cluster.service.ports import PROTOCOLS, SOURCE_PORTS
 from controllers.cluster.service.served import Choice, Served
-from controllers.openflow import Action, Flow, Learn, Resubmit, SetField, ToGroup, match
+from controllers.openflow import Action, Copy, Flow, Learn, Resubmit, SetField, ToGroup, match
 from controllers.openflow.fields import ETH_TYPE, IPV4, IPV4_SRC
 
 _LONGEST = 0xFFFF
@@ -40,7 +44,8 @@ def plan(served: Served, choice: Choice) -> Iterator[Flow]:
         note = f"the client's endpoint is {endpoint.address}:{endpoint.port}"
         yield Flow("choose", 200, known, (translate(endpoint),), owner=port.owner, note=note)
     unknown = match({PORT_KEY: number}, eth_type=IPV4, ip_proto=protocol)
-    yield Flow("choose", 100, unknown, (ToGroup(number),), owner=port.owner, note="the client has no endpoint yet")
+    anew = (Copy(SOURCE_PORTS[port.protocol], ENDPOINT_PORT), ToGroup(number))
+    yield Flow("choose", 100, unknown, anew, owner=port.owner, note="the client has no endpoint yet")
     keep, note = (_learn(served), Resubmit("choose")), "for the client's next connections"
     yield Flow("remember", 100, match({PORT_KEY: number}, eth_type=IPV4), keep, owner=port.owner, note=note)
 

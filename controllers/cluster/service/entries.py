@@ -43,11 +43,8 @@ def everywhere(served: Served) -> Iterator[Entry]:
             yield Entry(220, own, anywhere, f"node port {port.node_port}, from the node itself", hide=True)
         else:
             yield Entry(200, _to_node_port(served, port.node_port), anywhere, f"node port {port.node_port}", hide=True)
-    for address in port.external_addresses:
-        if port.external_local:
-            own = _to(served, address, Source.NODE)
-            yield Entry(220, own, anywhere, f"external address {address}, from the node itself", hide=True)
-        else:
+    if not port.external_local:
+        for address in port.external_addresses:
             yield from _external(served, address, anywhere, hide=True)
 
 
@@ -88,9 +85,8 @@ def _external(served: Served, address: IPv4Address, choice: Choice, hide: bool) 
     yield Entry(100, _to(served, address), DROPPED, f"{note}, not for everybody")
 
 
-def _to(served: Served, address: IPv4Address, source: Source | None = None, **more: Value) -> Match:
-    where: dict[Target, Value] = {} if source is None else {SOURCE: source}
-    return match_port(served.port.protocol, "dst", served.port.port, where, ipv4_dst=address, **more)
+def _to(served: Served, address: IPv4Address, **more: Value) -> Match:
+    return match_port(served.port.protocol, "dst", served.port.port, None, ipv4_dst=address, **more)
 
 
 def _to_node_port(served: Served, number: int, source: Source | None = None) -> Match:

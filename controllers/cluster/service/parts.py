@@ -47,12 +47,12 @@ def _part(served: Served, entries: tuple[Entry, ...], more: Iterable[Flow] = ())
 
 
 def _recognise_external(served: Served) -> Iterator[Flow]:
-    """Table service: addresses outside the cluster that nodes serve themselves."""
-    sources = (Source.POD, Source.NODE) if served.port.external_from_pods else (Source.NODE,)
-    for address in served.port.external_addresses:
-        for source in sources:
-            what = match({SOURCE: source}, ipv4_dst=address)
-            yield ask(what, source, served.port.owner, f"to {address}, served here")
+    """Table service: addresses outside the cluster that the node serves its pods. The node's own connections to these
+    come with the cluster address: its kernel sees to that."""
+    if served.port.external_from_pods:
+        for address in served.port.external_addresses:
+            what = match({SOURCE: Source.POD}, ipv4_dst=address)
+            yield ask(what, Source.POD, served.port.owner, f"to {address}, served here")
 
 
 def _balance(served: Served, entry: Entry) -> Flow:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from functools import cache
 
 from controllers.openflow import Match, match
-from controllers.openflow.fields import TCP, UDP, Target, Value
+from controllers.openflow.fields import TCP, TCP_SRC, UDP, UDP_SRC, Target, Value
 from testbed.model.desired import Protocol
 
 PROTOCOLS = {Protocol.TCP: TCP, Protocol.UDP: UDP}
+SOURCE_PORTS = {Protocol.TCP: TCP_SRC, Protocol.UDP: UDP_SRC}
 
 
 def match_port(

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from testbed.model.cloud import Cluster
-from testbed.model.desired import NODE_PORT_ADDRESS, NODE_PORTS, NODE_STAND_IN, REFUSE_MAC, NetworkModel
+from testbed.model.desired import (
+    NODE_PORT_ADDRESS,
+    NODE_PORTS,
+    NODE_STAND_IN,
+    REFUSE_MAC,
+    NetworkModel,
+    Protocol,
+    ServicePort,
+)
 from testbed.model.planning.resolved import PlannedNode
 
 
-def render_node_ruleset(cluster: Cluster, node: PlannedNode) -> str:
+def render_node_ruleset(cluster: Cluster, node: PlannedNode, services: Sequence[ServicePort] = ()) -> str:
     """``nft -f`` text of the table ``ip cnlab`` for ``node``; loading it again replaces the table whole."""
-    chains = [*_BRIDGES_ONLY, *_node_ports(node), *_masquerade(cluster, node)]
+    chains = [*_BRIDGES_ONLY, *_services(node, services), *_masquerade(cluster, node)]
     body = "\n".join(chains)
     return f"table ip cnlab\ndelete table ip cnlab\ntable ip cnlab {{\n{body}\n}}\n{_ARP}"
 
@@ -37,23 +47,38 @@ table arp cnlab {
 """
 
 
-def _node_ports(node: PlannedNode) -> list[str]:
-    """The node's own connections to its NodePorts would stay on its loopback: they go to br-int instead.
+def _services(node: PlannedNode, services: Sequence[ServicePort]) -> list[str]:
+    """What the node's own connections need to get to br-int, where Services are.
 
-    The node's stack as an endpoint of its own or of a NodePort's client must see the node's address as its peer, which
-    can't be on the wire.
+    Those to its NodePorts would stay on its loopback, those to external addresses that nodes serve would go to the
+    balancer; other ports of these still do. The node's stack as an endpoint of its own or of a NodePort's client must
+    see the node's address as its peer, which can't be on the wire.
     """
     first, last = NODE_PORTS
     return [
         "  chain output {",
         "    type nat hook output priority -100; policy accept;",
         f"    ip daddr {node.address} meta l4proto {{ tcp, udp }} th dport {first}-{last} dnat to {NODE_PORT_ADDRESS}",
+        *_external(services),
         "  }",
         "  chain input {",
         "    type nat hook input priority 100; policy accept;",
         f"    ip saddr {NODE_STAND_IN} snat to {node.address}",
         "  }",
     ]
+
+
+def _external(services: Sequence[ServicePort]) -> Iterator[str]:
+    """One map per protocol: external address and port to the Service's cluster address."""
+    for protocol in (Protocol.TCP, Protocol.UDP):
+        served = {
+            f"{address} . {each.port} : {each.cluster_ip}"
+            for each in services
+            if each.protocol is protocol and each.cluster_ip is not None
+            for address in each.external_addresses
+        }
+        if served:
+            yield f"    dnat to ip daddr . {protocol} dport map {{ {', '.join(sorted(served))} }}"
 
 
 def _masquerade(cluster: Cluster, node: PlannedNode) -> list[str]:

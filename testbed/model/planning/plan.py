@@ -116,7 +116,7 @@ def plan_lab(
         fabric=fabric,
         clusters=plan_clusters(lab, placed.nodes, placed.pods, ports, allocator, generation),
         workloads=plan_workloads(lab, placed.pods, hosts, generation),
-        wiring=plan_wiring(lab, placed.nodes, placed.pods, hosts, datapath),
+        wiring=plan_wiring(lab, placed.nodes, placed.pods, hosts, datapath, ports),
         ledger=_ledger(allocator, placed, requests, ledger),
         observed=observed,
     )

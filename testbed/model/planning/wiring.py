@@ -15,6 +15,7 @@ from testbed.model.desired import (
     UPLINK_PORT,
     VIRTUAL_RANGE,
     NetworkModel,
+    ServicePort,
 )
 from testbed.model.lab import Lab
 from testbed.model.planning import firewall
@@ -70,9 +71,13 @@ def plan_wiring(
     pods: Sequence[PlannedPod],
     hosts: Sequence[PlannedHost],
     datapath: str,
+    services: Mapping[str, Sequence[ServicePort]],
 ) -> Wiring:
-    """``datapath`` is ``kernel`` or ``userspace``; the latter's limits decide about offloads and neighbours."""
-    scene = _Scene(lab, nodes, pods, hosts, datapath == "userspace")
+    """``datapath`` is ``kernel`` or ``userspace``; the latter's limits decide about offloads and neighbours.
+
+    ``services`` by cluster.
+    """
+    scene = _Scene(lab, nodes, pods, hosts, datapath == "userspace", services)
     return Wiring(
         namespaces=tuple(scene.namespaces()),
         veths=tuple(scene.veths()),
@@ -93,7 +98,9 @@ class _Scene:
         pods: Sequence[PlannedPod],
         hosts: Sequence[PlannedHost],
         userspace: bool,
+        services: Mapping[str, Sequence[ServicePort]],
     ) -> None:
+        self._services = services
         self._nodes, self._hosts, self._userspace = nodes, hosts, userspace
         self._pods = [pod for pod in pods if pod.node is not None and not pod.host_network]
         self._clusters: Mapping[str, Cluster] = {cluster.name: cluster for cluster in lab.clusters}
@@ -236,7 +243,9 @@ class _Scene:
 
     def firewalls(self) -> Iterator[Firewall]:
         for node in self._nodes:
-            ruleset = firewall.render_node_ruleset(self._clusters[node.cluster], node)
+            ruleset = firewall.render_node_ruleset(
+                self._clusters[node.cluster], node, self._services.get(node.cluster, ())
+            )
             yield Firewall(node.name, ruleset, node.owner)
 
     # limits of the userspace datapath --------------------------------------------------------------------
