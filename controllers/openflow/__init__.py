@@ -19,6 +19,7 @@ from controllers.openflow.fields import (
 from controllers.openflow.flows import (
     ANY,
     Action,
+    Answers,
     Bucket,
     Clone,
     Conjunction,
@@ -53,6 +54,7 @@ __all__ = [
     "DROP",
     "LOCAL",
     "Action",
+    "Answers",
     "Bits",
     "Bucket",
     "Clone",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from controllers.openflow.decode import Found
 from controllers.openflow.encode import WireKey, encode_group_body, wire_flow, wire_key
-from controllers.openflow.flows import Flow, Group
+from controllers.openflow.flows import Answers, Flow, Group
 from controllers.openflow.program import Program
 
 
@@ -28,11 +28,13 @@ class Changes:
     delete_groups: tuple[int, ...] = ()
     forget: tuple[tuple[int, int], ...] = ()
     """(table, cookie) of learned flows that nothing learns any more"""
+    ended: tuple[Answers, ...] = ()
+    """tracked connections to forget, when all else is done"""
 
     def __len__(self) -> int:
         """Messages."""
         groups = len(self.add_groups) + len(self.modify_groups) + len(self.delete_groups)
-        return groups + len(self.delete_flows) + len(self.put_flows) + len(self.forget)
+        return groups + len(self.delete_flows) + len(self.put_flows) + len(self.forget) + len(self.ended)
 
 
 def plan_changes(before: Program, wanted: Program) -> Changes:
@@ -52,7 +54,18 @@ def plan_changes(before: Program, wanted: Program) -> Changes:
         put_flows=tuple(flow for key, flow in wanted.flows.items() if _differs(before.flows.get(key), flow)),
         delete_groups=tuple(number for number in before.groups if number not in wanted.groups),
         forget=tuple((before.pipeline.ids[table], cookie) for table, cookie in before.learned - wanted.learned),
+        ended=_ended(before, wanted),
     )
+
+
+def _ended(before: Program, wanted: Program) -> tuple[Answers, ...]:
+    """Connections that groups of ``before`` list and those of the same number don't any more."""
+    gone: list[Answers] = []
+    for number, group in before.groups.items():
+        if group.ends and (now := wanted.groups.get(number)) is not group:
+            kept = now.ends if now is not None else ()
+            gone += (each for each in group.ends if each not in kept)
+    return tuple(dict.fromkeys(gone))
 
 
 def _differs(before: Flow | None, wanted: Flow) -> bool:

@@ -344,13 +344,28 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """Tracked connections whose answers come from one address and port, such as those that were translated to it."""
+
+    zone: Zone
+    protocol: int
+    address: IPv4Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """A set of buckets under a number (1..0xfffffeff, the compiler's choice, stable for the same object)."""
+    """A set of buckets under a number (1..0xfffffeff, the compiler's choice, stable for the same object).
+
+    ``ends`` are connections that the switch forgets when they are no longer listed here: those that a bucket led to
+    and that would go on without it.
+    """
 
     id: int
     kind: GroupKind
     buckets: tuple[Bucket, ...]
     owner: str = ""
+    ends: tuple[Answers, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.id < 0xFFFFFF00:

@@ -39,7 +39,7 @@ from controllers.openflow import (
 from controllers.openflow import fields as f
 from controllers.openflow import flows as a
 from controllers.openflow.diff import plan_changes
-from controllers.openflow.messages import encode_bundle
+from controllers.openflow.messages import barrier, encode_bundle
 from testbed.emulation import netns
 from testbed.emulation.changes import plan_changes as plan_machine_changes
 from testbed.emulation.realise import open_session
@@ -132,20 +132,20 @@ class Bridge:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(20)
                 connection.connect(str(self._path))
-                connection.sendall(struct.pack("!BBHI", 5, 0, 8, 1) + bundle)
-                _await_commit(connection, names)
+                connection.sendall(struct.pack("!BBHI", 5, 0, 8, 1) + bundle + barrier(9))
+                _await_barrier(connection, names)
         self._before = program
         return len(changes)
 
 
-def _await_commit(connection: socket.socket, names: dict[int, str]) -> None:
+def _await_barrier(connection: socket.socket, names: dict[int, str]) -> None:
     stream = connection.makefile("rb")
     while True:
         header = stream.read(8)
         _, kind, length, xid = struct.unpack("!BBHI", header)
         body = stream.read(length - 8)
         assert kind != 1 or xid < 10, f"refused: {names.get(xid, xid)}: {body[:4].hex()}"
-        if kind == 33 and struct.unpack_from("!IH", body)[1] == 5:
+        if kind == 21:
             return
 
 

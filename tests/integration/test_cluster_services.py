@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -280,6 +281,32 @@ def test_many_endpoints_are_chosen_equally_and_only_by_change() -> None:
         assert len(count) > 5
         for server in servers.values():
             server.close()
+
+
+def test_a_udp_client_leaves_an_endpoint_that_is_gone() -> None:
+    """From one and the same source port: the tracked connection to the old endpoint must not go on."""
+    asked = labs.lab(
+        TUNNEL,
+        stateful_sets=(pods("web", 2, "web"), pods("cli", 1, "cli")),
+        services=(service("dns", "web", target="5353", protocol="UDP"),),
+    )
+    with cluster_lab(asked) as lab:
+        target = next(each.cluster_ip for each in lab.plan.services)
+        servers = {name: serve(lab, name, 5353, socket.SOCK_DGRAM) for name in ("web-0", "web-1")}
+        client = within(lab.namespace("cli-0"), lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+
+        def reached() -> str:
+            client.sendto(b"question", (str(target), 80))
+            ready, _, _ = select.select(list(servers.values()), [], [], 1)
+            ready[0].recv(100)
+            return next(name for name, server in servers.items() if server is ready[0])
+
+        first = reached()
+        assert [reached() for _ in range(3)] == [first] * 3
+        lab.apply(asked, unready=(first,))
+        assert reached() != first
+        for each in (client, *servers.values()):
+            each.close()
 
 
 def test_a_pod_with_an_eni_of_its_own() -> None:

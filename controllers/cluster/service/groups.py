@@ -7,8 +7,9 @@ from hashlib import blake2b
 
 from controllers.cluster.fields import ENDPOINT, ENDPOINT_PORT, HIDDEN, HIDE, SERVICE
 from controllers.cluster.service.served import Choice, Scope, Served
-from controllers.openflow import Action, Bucket, Copy, Ct, Dnat, Group, GroupKind, Resubmit, SetField
-from testbed.model.desired import ServiceEndpoint
+from controllers.openflow import Action, Answers, Bucket, Copy, Ct, Dnat, Group, GroupKind, Resubmit, SetField
+from controllers.openflow.fields import UDP
+from testbed.model.desired import Protocol, ServiceEndpoint
 
 _LAST_GROUP = 0xFFFFFEFF
 _SLOTS = 256
@@ -33,7 +34,14 @@ def plan_group(served: Served, choice: Choice) -> Group:
         actions = _remember(endpoint) if port.affinity_seconds else (translate(endpoint),)
         buckets += (Bucket(actions, weight) for weight in weights)
     number = group_id(port.service, port.protocol, port.port, choice.scope)
-    return Group(number, GroupKind.SELECT, tuple(buckets), port.owner)
+    return Group(number, GroupKind.SELECT, tuple(buckets), port.owner, _ends(served, choice))
+
+
+def _ends(served: Served, choice: Choice) -> tuple[Answers, ...]:
+    """UDP has no end of its own: a client that goes on sending would go on to an endpoint that is gone."""
+    if served.port.protocol is not Protocol.UDP:
+        return ()
+    return tuple(Answers(SERVICE, UDP, each.address, each.port) for each in choice.endpoints)
 
 
 def spread(endpoints: int) -> list[tuple[int, ...]]:

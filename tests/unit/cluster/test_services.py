@@ -22,6 +22,7 @@ from testbed.model.desired import (
     NODE_STAND_IN,
     REFUSE_MAC,
     NetworkModel,
+    Protocol,
     ServicePort,
 )
 from tests.unit.cluster import states
@@ -285,6 +286,17 @@ def test_one_endpoint_is_one_group_on_each_node() -> None:
         assert (len(changes), len(changes.modify_groups)) == (1, 1)
     for bridge in (states.EX1, states.EX2):
         assert not len(plan_changes(before[bridge], after[bridge]))
+
+
+def test_udp_connections_to_an_endpoint_that_went_are_forgotten() -> None:
+    udp_port = replace(states.service(TUNNEL, "dns", 13, "ab"), protocol=Protocol.UDP)
+    before = compile_cluster(states.state(TUNNEL, services=(udp_port,)))[INT1]
+    after = compile_cluster(states.state(TUNNEL, services=(replace(udp_port, endpoints=udp_port.endpoints[1:]),)))[INT1]
+    ended = plan_changes(before, after).ended
+    assert [(each.protocol, str(each.address), each.port) for each in ended] == [(17, ADDRESSES[TUNNEL]["a"], 8080)]
+    assert not plan_changes(after, before).ended
+    without = compile_cluster(states.state(TUNNEL))[INT1]
+    assert len(plan_changes(before, without).ended) == 2
 
 
 def test_group_numbers_stay_when_other_services_come_and_go() -> None:

@@ -20,6 +20,7 @@ from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
 from controllers.openflow import (
     LOCAL,
+    Answers,
     Bucket,
     Conjunction,
     Copy,
@@ -42,6 +43,7 @@ from controllers.openflow import (
     SetField,
     Snat,
     ToGroup,
+    Zone,
     cookie_of,
     fields,
     match,
@@ -56,6 +58,7 @@ from controllers.openflow.encode import (
     encode_put,
     wire_key,
 )
+from controllers.openflow.messages import forget_connections
 from tests.unit.openflow.pipelines import LAST, LOW, MARK, MIDDLE, NEXT, PORT, WIDE, ZONE
 
 DATAPATH = ProtocolDesc(ofproto.OFP_VERSION)
@@ -268,3 +271,14 @@ def test_more_than_64_bits_at_once_are_refused() -> None:
     flow = Flow("one", 1, match(eth_type=0x0800), (Ct(ZONE, commit=True, sets=(SetField(wide, 1),)),))
     with pytest.raises(FieldError, match="at most 64 bits"):
         encode_put(WIDE, flow, 1)
+
+
+def test_forgetting_connections_is_as_ovs_ofctl_says_it() -> None:
+    """``ovs-ofctl -O OpenFlow14 ct-flush br zone=1 ct_nw_proto=17
+    ct_nw_src=172.16.0.18,ct_nw_proto=17,ct_tp_src=5353`` sent these bytes."""
+    ended = Answers(Zone("z", 1), fields.UDP, IPv4Address("172.16.0.18"), 5353)
+    assert forget_connections(ended, 2).hex() == (
+        "0504004800000002000023200000002011000000000000000001002800000000"
+        "0000001400000000000000000000ffffac100012000000000002000814e90000"
+        "0002000800010000"
+    )
