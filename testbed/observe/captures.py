@@ -127,6 +127,9 @@ def _drain(sockets: Sequence[tuple[Place, socket.socket]], capture: Capture) -> 
 
 def decode(place: str, at: float, data: bytes) -> Frame | None:
     """The frame's addresses and ports as a value; None for what is neither IPv4 nor ARP."""
+    # These bind IP to Ethernet and VXLAN to UDP: without them the first frame would stay bytes.
+    import scapy.layers.inet
+    import scapy.layers.vxlan  # noqa: F401
     from scapy.layers.l2 import Ether
 
     return _decode(place, at, Ether(data))

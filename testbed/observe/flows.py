@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from testbed.emulation.errors import EmulationError
+from testbed.emulation.jsonrpc import JsonRpc
 from testbed.emulation.rundir import RunDir
 from testbed.observe.status import Bridge, read_names
 
@@ -109,3 +110,10 @@ def _ask(rundir: RunDir, bridge: Bridge, command: str) -> str:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise EmulationError(f"{bridge.namespace}/{bridge.name} does not answer on {socket}: {reason[0]}")
     return done.stdout
+
+
+def read_settled_flows(rundir: RunDir, bridge: Bridge) -> tuple[FlowLine, ...]:
+    """The same after the switch has brought its counters up to date, which it otherwise does about once a second."""
+    with JsonRpc(rundir.ovs(bridge.namespace) / "ovs-vswitchd.ctl") as control:
+        control.call("revalidator/wait")
+    return read_flows(rundir, bridge)

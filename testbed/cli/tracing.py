@@ -1,0 +1,70 @@
+"""``lab trace``, ``matrix``, ``capture``, ``conntrack``: what becomes of packets, told and seen."""
+
+from __future__ import annotations
+
+import click
+
+from testbed.cli.choosing import chosen_lab
+from testbed.cli.completing import complete_hosts
+from testbed.cli.options import Format, lab_option, output_option
+from testbed.cli.output import is_document, show, show_document
+from testbed.cli.progress import progress
+from testbed.observe.status import View
+
+NAMESPACE = click.option("-n", "--namespace", default="default", help="Of pods and Services; default if not given.")
+PROTOCOL = click.option("--proto", "protocol", type=click.Choice(["tcp", "udp", "icmp"]), help="Default: by the port.")
+PORT = click.option("--port", type=click.IntRange(1, 65535), help="Destination port.")
+
+
+@click.command()
+@click.argument("source", shell_complete=complete_hosts)
+@click.argument("target", shell_complete=complete_hosts)
+@PORT
+@PROTOCOL
+@click.option("--live", is_flag=True, help="Send a real packet and look for it at every place.")
+@click.option("-v", "--verbose", is_flag=True, help="Every table and rule, with match and actions.")
+@NAMESPACE
+@output_option
+@lab_option
+def trace(
+    source: str,
+    target: str,
+    port: int | None,
+    protocol: str | None,
+    live: bool,
+    verbose: bool,
+    namespace: str,
+    output: Format,
+) -> None:
+    """What becomes of a packet from SOURCE to TARGET, there and back, and who decides it.
+
+    SOURCE is a pod, node, server or host; TARGET one of these, a Service or an address. Without a port it is a ping.
+    The switches and kernels of the running lab are asked; nothing is sent unless --live is given. Exit status 0 when
+    it gets through, 1 when not (or when --live finds otherwise).
+
+    \b
+    Example:
+      lab trace web-0 vm-1
+      lab trace web-0 svc/web --port 80 -v
+      lab trace pod/shop/web-0 203.0.113.10 --port 8080 --live
+    """
+    from testbed.observe.trace.live import confirm
+    from testbed.observe.trace.naming import read_question
+    from testbed.observe.trace.tracer import tracing
+    from testbed.observe.verdicts import Verdict
+    from testbed.report.traces import render_trace, trace_document
+
+    view = View(chosen_lab())
+    question = read_question(view, source, target, protocol or "", port or 0, namespace)
+    with progress(f"trace {question}") as note, tracing(view) as tracer:
+        found, confirmation = tracer.trace(question), None
+        if live:
+            note("send a real packet")
+            found, confirmation = confirm(view.rundir, found)
+    if is_document(output):
+        show_document(trace_document(found, confirmation), output)
+    else:
+        for text in render_trace(found, verbose=verbose or output is Format.WIDE, confirmation=confirmation):
+            show(text)
+    if found.verdict is not Verdict.ALLOWED or (confirmation and not confirmation.agrees):
+        raise click.exceptions.Exit(1)

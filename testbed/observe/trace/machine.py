@@ -1,0 +1,66 @@
+"""The lab as a trace sees it: switches, kernels, and whose file a thing comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from testbed.emulation.errors import EmulationError
+from testbed.emulation.state import Datapath
+from testbed.model.wiring import Wiring
+from testbed.observe.owners import Owners
+from testbed.observe.status import View
+from testbed.observe.trace.kernels import Kernel
+from testbed.observe.trace.switches import Switches
+from testbed.observe.zones import zone_names
+
+
+@dataclass
+class Machine:
+    """Opened lazily; ``close`` lets go of sockets."""
+
+    view: View
+    _kernels: dict[str, Kernel] = field(default_factory=dict)
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        if self.view.state is None:
+            raise EmulationError(f"lab {self.view.rundir.lab} has no state; lab down --lab {self.view.rundir.lab}")
+        return self.view.state.wiring
+
+    @cached_property
+    def switches(self) -> Switches:
+        return Switches(self.view.rundir, self.wiring)
+
+    @cached_property
+    def owners(self) -> Owners:
+        return Owners.of(self.view.memory)
+
+    @cached_property
+    def userspace(self) -> bool:
+        return self.view.state is not None and self.view.state.datapath is Datapath.USERSPACE
+
+    @cached_property
+    def firewalled(self) -> frozenset[str]:
+        """Namespaces with a ruleset; the others have none and need not be asked."""
+        return frozenset(firewall.namespace for firewall in self.wiring.firewalls)
+
+    @cached_property
+    def _zones(self) -> dict[str, dict[int, str]]:
+        return {}
+
+    def zone(self, namespace: str, number: int) -> str:
+        if namespace not in self._zones:
+            self._zones[namespace] = zone_names(self.view, namespace)
+        return self._zones[namespace].get(number, str(number))
+
+    def kernel(self, namespace: str) -> Kernel:
+        if namespace not in self._kernels:
+            self._kernels[namespace] = Kernel(self.view.rundir, namespace)
+        return self._kernels[namespace]
+
+    def close(self) -> None:
+        for kernel in self._kernels.values():
+            kernel.close()
+        if "switches" in self.__dict__:
+            self.switches.close()

@@ -1,0 +1,124 @@
+"""The contents page of a trace: the packet there, what the receiver makes of it, the answer back, the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
+
+from testbed.observe.status import View
+from testbed.observe.trace.advice import advise
+from testbed.observe.trace.machine import Machine
+from testbed.observe.trace.packet import ECHO_REQUEST, Packet
+from testbed.observe.trace.results import Outcome, Question, Trace, Way
+from testbed.observe.trace.switches import HASHES
+from testbed.observe.trace.tracking import Connections
+from testbed.observe.trace.walk import Walk
+from testbed.observe.verdicts import Verdict
+
+SOURCE_PORT = 40000
+"""Of a traced TCP or UDP packet: one of those that kernels choose."""
+
+_ANY = IPv4Address(0)
+
+
+@dataclass
+class Tracer:
+    """Traces in one lab. Answers of switches and kernels are kept, so one tracer is for one moment."""
+
+    machine: Machine
+    _neighbours: dict[tuple[str, str, IPv4Address], tuple[str, str]] = field(default_factory=dict)
+
+    def trace(self, question: Question) -> Trace:
+        """Raises ``EmulationError`` when a switch or a kernel does not answer."""
+        found = self._trace(question, HASHES[0])
+        if not found.there.chosen:
+            return found
+        others: dict[tuple[str, str], Trace] = {}
+        for number in HASHES[1:]:
+            other = self._trace(question, number)
+            others.setdefault((other.there.host, str(other.there.packet.destination)), other)
+        others.pop((found.there.host, str(found.there.packet.destination)), None)
+        return replace(found, others=tuple(others.values()))
+
+    def _trace(self, question: Question, choice: int) -> Trace:
+        walk = Walk(self.machine, self._neighbours, Connections(choice))
+        there = walk.send(question.namespace, _first_packet(question))
+        if there.outcome is Outcome.DROPPED:
+            return self._stopped(question, there, walk)
+        if there.outcome is Outcome.NOT_SENT:
+            return Trace(question, Verdict.ERROR, there.reason, there, None, warnings=tuple(walk.warnings))
+        refused = there.outcome is Outcome.REFUSED
+        willing, why = (False, there.reason) if refused else self._answers(there)
+        answer = there.packet.answer() if willing else there.packet.refusal()
+        back = walk.send(there.host, answer)
+        return self._judge(question, there, back, why, walk)
+
+    def _answers(self, there: Way) -> tuple[bool, str]:
+        """Whether the receiver's program or kernel says yes, and what it is that says no."""
+        packet = there.packet
+        if packet.protocol == "icmp":
+            return True, ""
+        if self.machine.kernel(there.host).listens(packet.protocol, packet.destination, packet.destination_port):
+            return True, ""
+        return False, f"nothing listens on {packet.protocol.upper()} port {packet.destination_port} of {there.host}"
+
+    def _stopped(self, question: Question, there: Way, walk: Walk) -> Trace:
+        where = there.last.where if there.last else question.namespace
+        summary = f"dropped at {where}: {there.reason}"
+        advice = advise(self.machine, question, there)
+        return Trace(question, Verdict.DROPPED, summary, there, None, advice=advice, warnings=tuple(walk.warnings))
+
+    def _judge(self, question: Question, there: Way, back: Way, why: str, walk: Walk) -> Trace:
+        sender = self._name(there.host)
+        seen = str(there.packet.source)
+        warnings = tuple(walk.warnings)
+        if back.outcome is not Outcome.DELIVERED:
+            where = back.last.where if back.last else there.host
+            summary = f"arrives at {sender}, the answer is dropped at {where}: {back.reason}"
+            advice = advise(self.machine, question, back)
+            return Trace(question, Verdict.DROPPED, summary, there, back, seen, advice, warnings)
+        if problem := _not_the_answer(question, back):
+            advice = advise(self.machine, question, back)
+            return Trace(question, Verdict.DROPPED, problem, there, back, seen, advice, warnings)
+        if back.packet.refuses:
+            return Trace(question, Verdict.REFUSED, f"refused: {why}", there, back, seen, warnings=warnings)
+        return Trace(question, Verdict.ALLOWED, f"{sender} answers, it sees {seen}", there, back, seen, "", warnings)
+
+    def _name(self, namespace: str) -> str:
+        """A pod by its own name where its namespace is called otherwise."""
+        for pod in self.machine.view.memory.pods:
+            if pod.host == namespace and not pod.host_network:
+                return pod.name
+        return namespace
+
+
+def _first_packet(question: Question) -> Packet:
+    if question.protocol == "icmp":
+        return Packet("icmp", _ANY, question.address, SOURCE_PORT, SOURCE_PORT, icmp_type=ECHO_REQUEST)
+    flags = "syn" if question.protocol == "tcp" else ""
+    return Packet(question.protocol, _ANY, question.address, SOURCE_PORT, question.port, flags=flags)
+
+
+def _not_the_answer(question: Question, back: Way) -> str:
+    """Why the asker does not take ``back`` for an answer to what it sent; "" when it does."""
+    if back.host != question.namespace:
+        return f"the answer comes to {back.host}"
+    packet = back.packet
+    if packet.about is not None:
+        return "" if packet.about.destination == question.address else "the refusal is about another packet"
+    if packet.source != question.address:
+        return f"the answer comes from {packet.source}, {question.source} waits for one from {question.address}"
+    if packet.protocol != "icmp" and packet.destination_port != SOURCE_PORT:
+        return f"the answer comes to port {packet.destination_port}, which {question.source} did not use"
+    return ""
+
+
+@contextmanager
+def tracing(view: View) -> Iterator[Tracer]:
+    machine = Machine(view)
+    try:
+        yield Tracer(machine)
+    finally:
+        machine.close()

@@ -1,0 +1,173 @@
+"""A trace for people: the verdict first, then each place on the way with what decided there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.text import Text
+
+from testbed.observe.trace.live import Confirmation, Sighting
+from testbed.observe.trace.packet import changes
+from testbed.observe.trace.results import Decision, Hop, HopKind, Trace, Way
+from testbed.observe.verdicts import Verdict
+
+VERDICT_STYLES = {
+    Verdict.ALLOWED: "bold green",
+    Verdict.REFUSED: "bold yellow",
+    Verdict.DROPPED: "bold red",
+    Verdict.ERROR: "bold magenta",
+}
+
+_DULL = frozenset(
+    {"classify", "spoof", "spoof_guard", "restrict", "egress", "egress_state", "hop", "receive", "ingress_state"}
+    | {"accept", "output", "neighbour"}
+)
+"""Tables that say nothing about this packet unless it ends there; shown with ``-v``."""
+
+_DULL_REASONS = frozenset(
+    {"out of the chosen port", "may be an endpoint's answer", "the internet has no route tables"}
+)
+
+
+def render_trace(trace: Trace, *, verbose: bool = False, confirmation: Confirmation | None = None) -> Iterator[Text]:
+    """Lines; those of decisions are indented below their place."""
+    yield Text.assemble(f"{trace.question}: ", (str(trace.verdict), VERDICT_STYLES[trace.verdict]))
+    yield Text(f"  {trace.summary}")
+    if trace.advice:
+        yield Text(f"  would pass with: {trace.advice}", style="yellow")
+    if trace.others:
+        yield from _others(trace)
+    for warning in trace.warnings:
+        yield Text(f"  warning: {warning}", style="yellow")
+    if confirmation is not None:
+        yield from _confirmed(confirmation)
+    yield from _way("there", trace.there, verbose, confirmation.there if confirmation else ())
+    if trace.back is not None:
+        yield from _way("back", trace.back, verbose, confirmation.back if confirmation else ())
+
+
+def _others(trace: Trace) -> Iterator[Text]:
+    """The choices that this packet did not take."""
+    count = len(trace.others) + 1
+    hosts = ", ".join(other.there.host for other in trace.others)
+    yield Text(f"  one of {count} choices; the others: {hosts}")
+    for other in trace.others:
+        if other.verdict is not trace.verdict:
+            yield Text(f"  but {other.there.host}: {other.verdict}, {other.summary}", style="bold red")
+
+
+def _confirmed(confirmation: Confirmation) -> Iterator[Text]:
+    style = "bold green" if confirmation.agrees else "bold red"
+    word = "confirmed" if confirmation.agrees else "DIFFERS"
+    yield Text.assemble("  real packet: ", f"{confirmation.seen}, ", (word, style))
+    for line in confirmation.differences:
+        yield Text(f"    {line}", style="red")
+
+
+def _way(title: str, way: Way, verbose: bool, sightings: tuple[Sighting, ...]) -> Iterator[Text]:
+    first = next((hop.after for hop in way.hops), way.packet)
+    yield Text(f"\n{title}: {first}", style="bold")
+    for number, hop in enumerate(way.hops, 1):
+        ended_here = number == len(way.hops) and way.outcome.value != "delivered"
+        yield _place(number, hop, sightings)
+        shown = [d for d in hop.decisions if verbose or _worth_showing(d)]
+        if ended_here and hop.decisions and hop.decisions[-1] not in shown:
+            shown.append(hop.decisions[-1])
+        for decision in shown:
+            final = ended_here and decision is hop.decisions[-1]
+            yield _decision(decision, verbose, final)
+        if verbose and (changed := changes(hop.before, hop.after)):
+            yield Text(f"       header: {'; '.join(changed)}", style="dim")
+    end = {"delivered": "bold green", "dropped": "bold red", "refused": "bold yellow"}.get(way.outcome.value, "")
+    yield Text.assemble("    ", (str(way.outcome), end), f" at {way.host}" if way.outcome == "delivered" else "")
+
+
+def _worth_showing(decision: Decision) -> bool:
+    return decision.notable and decision.what not in _DULL and decision.why not in _DULL_REASONS
+
+
+def _place(number: int, hop: Hop, sightings: tuple[Sighting, ...]) -> Text:
+    left = f" > {hop.left}" if hop.left else ""
+    text = Text.assemble(f" {number:>2} ", (hop.where, "bold cyan"), f"  {hop.entered}{left}")
+    seen = [sighting.seen for sighting in sightings if (sighting.namespace, sighting.device) in hop.devices]
+    if seen:
+        text.append("  seen" if all(seen) else "  not seen", style="green" if all(seen) else "red")
+    return text
+
+
+def _decision(decision: Decision, verbose: bool, final: bool) -> Text:
+    text = Text("       ")
+    text.append(f"{decision.what}: ", style="bold red" if final else "cyan")
+    text.append(decision.why, style="bold red" if final else "")
+    if decision.owner and not decision.owner.startswith(("Fabric", "Pipeline")):
+        text.append(f"  [{decision.owner}{', ' + decision.source if decision.source else ''}]", style="dim")
+    if verbose and decision.detail:
+        text.append(f"\n         {decision.detail}", style="dim")
+    return text
+
+
+def trace_document(trace: Trace, confirmation: Confirmation | None = None) -> dict[str, Any]:
+    """For programs."""
+    question = trace.question
+    document: dict[str, Any] = {
+        "source": question.source,
+        "target": question.target,
+        "address": str(question.address),
+        "protocol": question.protocol,
+        "port": question.port or None,
+        "verdict": str(trace.verdict),
+        "summary": trace.summary,
+        "advice": trace.advice or None,
+        "sourceSeen": trace.seen_source or None,
+        "warnings": list(trace.warnings),
+        "others": [
+            {"host": one.there.host, "verdict": str(one.verdict), "summary": one.summary} for one in trace.others
+        ],
+        "there": _way_document(trace.there),
+        "back": _way_document(trace.back) if trace.back else None,
+    }
+    if confirmation is not None:
+        document["live"] = {
+            "seen": str(confirmation.seen.verdict),
+            "detail": confirmation.seen.detail,
+            "agrees": confirmation.agrees,
+            "differences": list(confirmation.differences),
+            "there": [_sighting(one) for one in confirmation.there],
+            "back": [_sighting(one) for one in confirmation.back],
+        }
+    return document
+
+
+def _sighting(sighting: Sighting) -> dict[str, Any]:
+    return {"place": f"{sighting.namespace}/{sighting.device}", "seen": sighting.seen, "frame": sighting.frame or None}
+
+
+def _way_document(way: Way) -> dict[str, Any]:
+    return {
+        "outcome": str(way.outcome),
+        "host": way.host,
+        "reason": way.reason or None,
+        "hops": [_hop_document(hop) for hop in way.hops],
+    }
+
+
+def _hop_document(hop: Hop) -> dict[str, Any]:
+    return {
+        "place": hop.where,
+        "kind": hop.kind.value if isinstance(hop.kind, HopKind) else hop.kind,
+        "entered": hop.entered or None,
+        "left": hop.left or None,
+        "packet": str(hop.before),
+        "changes": list(changes(hop.before, hop.after)),
+        "decisions": [
+            {
+                "by": decision.what,
+                "why": decision.why,
+                "object": decision.owner or None,
+                "source": decision.source or None,
+                "detail": decision.detail or None,
+            }
+            for decision in hop.decisions
+        ],
+    }
