@@ -20,12 +20,12 @@ from pathlib import Path
 
 from testbed.model.codec import from_plain, to_plain
 from testbed.model.workloads import Workload, WorkloadsState, WorkloadsStatus
+from testbed.workloads.components import is_component
 from testbed.workloads.containers import ContainerWorker
 from testbed.workloads.logs import bound_log
 from testbed.workloads.loop import Loop
 from testbed.workloads.node import LocalNode
 from testbed.workloads.pods import PodWorker
-from testbed.workloads.privileged import is_privileged
 from testbed.workloads.reload import ConfigWatcher
 from testbed.workloads.rundir import RunDir, write_atomically
 from testbed.workloads.runtimeclient import Known, RuntimeClient
@@ -200,7 +200,7 @@ class Kubelet:
     def _reload_configs(self) -> None:
         self._loop.later(LOOK_AT_CONFIG_EVERY, self._reload_configs)
         workers = [worker for pod in self._pods.values() for worker in pod.containers.values()]
-        components = [worker for worker in workers if is_privileged(worker.container.image) and worker.pid]
+        components = [worker for worker in workers if is_component(worker.container.image) and worker.pid]
         changed = self._configs.read_changed({worker.workload.name for worker in components})
         for worker in components:
             if worker.workload.name in changed:

@@ -13,11 +13,11 @@ from typing import Any
 from testbed.model.kubernetes import Probe
 from testbed.model.workloads import Workload
 from testbed.workloads.channel import Message
+from testbed.workloads.components import is_privileged
 from testbed.workloads.containers import ContainerWorker, meta_of
 from testbed.workloads.images import Kind, Program, plan_environment
 from testbed.workloads.logs import open_log
 from testbed.workloads.loop import Act, Loop, Timer
-from testbed.workloads.privileged import is_privileged
 from testbed.workloads.probes import Verdict, start_check
 from testbed.workloads.rundir import BadNameError, RunDir
 from testbed.workloads.runtimeclient import MOST_STARTING, RuntimeClient
@@ -81,7 +81,7 @@ class LocalNode:
         if program.kind is not Kind.EXEC:
             return {}
         sandbox = prepare_sandbox(self._rundir, worker.workload)
-        privileged = is_privileged(worker.container.image)
+        privileged = is_privileged(worker.container.image, worker.workload)
         return {"sandbox": {"hostname": sandbox.hostname, "files": sandbox.files}, "privileged": privileged}
 
     def adopt(self, worker: ContainerWorker) -> None:
