@@ -16,13 +16,15 @@ from testbed.emulation.netns import read_mounted
 from testbed.emulation.processes import run_in
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.waiting import until
-from testbed.model.desired import ClustersState, FabricState, NextHop, ServicePort, load_state
+from testbed.model.desired import ClustersState, FabricLoadBalancer, FabricState, NextHop, ServicePort, load_state
 from testbed.model.planning.faults import PlanError
 from testbed.model.planning.plan import Plan
 from testbed.model.planning.resolved import PlannedHost, PlannedNic, PlannedNode, PlannedPod
 from testbed.observe import captures, probes
 from testbed.observe.connections import Connection, connected
+from testbed.observe.flows import read_settled_flows
 from testbed.observe.probes import DEFAULT_TIMEOUT, Seen
+from testbed.observe.status import View
 from testbed.operations import edits, verbs
 from testbed.operations.documents import CLUSTER, FABRIC, document_path
 from testbed.operations.memory import Memory, read_memory
@@ -158,6 +160,31 @@ class RunningLab:
         if not ports:
             raise LookupError(f"the lab has no Service {key} with a cluster address")
         return ServiceView(name, str(ports[0].cluster_ip), tuple(ports))
+
+    def members(self, balancer: str, port: int) -> set[str]:
+        """Names of the nodes or pods that a balancer's listener forwards to."""
+        found = self._balancer(balancer)
+        (listener,) = (item for item in found.listeners if item.port == port)
+        return {member.owner.rpartition("/")[2] for member in listener.members}
+
+    def balancer_connections(self, balancer: str) -> int:
+        """Packets that came to the balancer's listeners, by the counters of their flows in the fabric."""
+        (bridge,) = (item for item in View(self.rundir).bridges if item.name == "vpc")
+        flows = read_settled_flows(self.rundir, bridge)
+        owner = f"LoadBalancer/{balancer}"
+        return sum(flow.packets for flow in flows if (flow.table_name, flow.owner) == ("balancer", owner)) + sum(
+            flow.packets for flow in flows if flow.table_name == "pick" and flow.owner.startswith("Service/")
+        )
+
+    def dnat_target(self, eip: str) -> str:
+        """Name of the node that the NAT gateway's rule for an elastic IP leads to."""
+        state = load_state(FabricState, document_path(self.rundir, FABRIC))
+        rules = [rule for gateway in state.nat_gateways for rule in gateway.dnat if str(rule.eip) == eip]
+        return next(node.name for node in self._memory.nodes if node.address == rules[0].target)
+
+    def _balancer(self, name: str) -> FabricLoadBalancer:
+        state = load_state(FabricState, document_path(self.rundir, FABRIC))
+        return next(item for item in state.load_balancers if item.name == name)
 
     def until_endpoints(self, name: str, ready: int, limit: float = 10.0) -> None:
         """Return when the Service has ``ready`` ready endpoints and the switches know it."""

@@ -47,11 +47,12 @@ def plan_eips(
     fixed = {eip.address for eip in lab.elastic_ips if eip.address is not None}
     fixed |= {host.address for host in hosts if host.vpc is None}
     enis = _interfaces(nodes, pods, hosts)
+    balancers = {balancer.eip: f"LoadBalancer/{balancer.name}" for balancer in lab.load_balancers if balancer.eip}
     planned = []
     for eip in lab.elastic_ips:
         owner = f"ElasticIP/{eip.name}"
         address = eip.address or _public_address(owner, fixed, allocator, eip.source, faults)
-        bound_to = eip.bound_to or _annotated_pod(eip.name, pods)
+        bound_to = eip.bound_to or balancers.get(eip.name) or _annotated_pod(eip.name, pods)
         if address is not None:
             eni = enis.get(bound_to or "")
             planned.append(PlannedEip(eip.name, address, bound_to, eni, owner, eip.source))

@@ -1,0 +1,95 @@
+"""From the internet to Services: a node's elastic IP, a load balancer's, and a DNAT rule."""
+
+from __future__ import annotations
+
+from testbed.scenario import Checks, Host, RunningLab, scenario
+
+WEB = ("web-0", "web-1", "web-2")
+NODE_EIP, DNAT_EIP, ELB_EIP = "198.51.100.11", "198.51.100.20", "198.51.100.30"
+
+EIP_ON_TARGET = """
+apiVersion: cnlab.dev/v1
+kind: ElasticIP
+metadata: {name: for-n2}
+spec: {address: 198.51.100.12, boundTo: {node: n2}}
+"""
+
+
+@scenario("topologies/services.yaml")
+def external_public(lab: RunningLab, checks: Checks) -> None:
+    """The internet to NodePort, load balancer and DNAT"""
+    inet = lab.host("inet")
+    by_node_eip(lab, checks, inet)
+    by_balancer(lab, checks, inet)
+    if lab.model != "eni":
+        by_dnat(lab, checks, inet)
+        own_eip(lab, checks)
+
+
+def by_node_eip(lab: RunningLab, checks: Checks, inet: Host) -> None:
+    n1 = lab.node("n1")
+    seen = inet.http(NODE_EIP, 30080)
+    checks.allowed(44, "internet to a node's EIP and NodePort, Cluster", seen, source=n1.address, server=WEB,
+                   path="internet to node EIP:NodePort")  # fmt: skip
+    if lab.model != "eni":
+        seen = inet.http(NODE_EIP, 30081)
+        checks.allowed(45, "the same, Local: the pod sees the client", seen, source=inet.address, server=WEB,
+                       path="internet to node EIP:NodePort, Local")  # fmt: skip
+    seen = inet.http(lab.service("web").cluster_ip, 80)
+    checks.blocked(42, "internet to a ClusterIP", seen, path="internet to ClusterIP")
+    seen = inet.http(lab.pod("web-0").address, 8080)
+    checks.blocked(0, "internet to a pod's address", seen, path="internet to pod IP")
+
+
+def by_balancer(lab: RunningLab, checks: Checks, inet: Host) -> None:
+    nodes = [str(node.address) for node in lab.nodes()]
+    seen = inet.http(ELB_EIP, 80)
+    if lab.model == "eni":
+        checks.allowed(53, "internet to the dedicated balancer's EIP: the pod sees the client", seen,
+                       source=inet.address, server=WEB, path="internet to ELB EIP")  # fmt: skip
+    else:
+        checks.allowed(50, "internet to the dedicated balancer's EIP", seen, server=WEB, path="internet to ELB EIP")
+        checks.that(50, "the source is a node", seen.client in nodes, "a node's address", seen.client)
+
+
+def by_dnat(lab: RunningLab, checks: Checks, inet: Host) -> None:
+    rule = lab.dnat_target(DNAT_EIP)
+    seen = inet.http(DNAT_EIP, 80)
+    if rule == "n1":  # which has an EIP of its own
+        checks.dropped(69, "DNAT to a node that has another EIP: the reply leaves by that", seen)
+        lab.apply(UNBIND)
+        seen = inet.http(DNAT_EIP, 80)
+    checks.allowed(67, "internet to a DNAT rule, Cluster", seen, source=str(lab.node(rule).address), server=WEB,
+                   path="internet to DNAT EIP")  # fmt: skip
+    lab.apply(lab.document_with("Service", "dnat", "externalTrafficPolicy: Local"))
+    seen = inet.http(DNAT_EIP, 80)
+    checks.allowed(67, "the same, Local: the pod sees the client", seen, source=inet.address, server=WEB)
+    if lab.model == "vpc":
+        checks.blocked(68, "a pod to the DNAT Service, Local", lab.pod("client-3").http(DNAT_EIP, 80))
+
+
+UNBIND = """
+apiVersion: cnlab.dev/v1
+kind: ElasticIP
+metadata: {name: for-n1}
+spec: {address: 198.51.100.11}
+"""
+
+REBIND = """
+apiVersion: cnlab.dev/v1
+kind: ElasticIP
+metadata: {name: for-n1}
+spec: {address: 198.51.100.11, boundTo: {node: n1}}
+"""
+
+
+def own_eip(lab: RunningLab, checks: Checks) -> None:
+    """From inside to NodePort Local: by the private and by the public address of the pod's own node."""
+    lab.apply(REBIND)
+    n1, pod = lab.node("n1"), lab.pod("client-1")
+    private, public = pod.http(n1.address, 30081), pod.http(NODE_EIP, 30081)
+    if lab.model == "vpc":
+        checks.blocked(48, "pod to its own node's private address, NodePort Local", private)
+    else:
+        checks.allowed(49, "pod to its own node's private address, NodePort Local", private, server=WEB)
+    checks.allowed(48, "and to its node's EIP", public, server=WEB)
