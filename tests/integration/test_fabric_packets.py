@@ -9,15 +9,16 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from testbed.emulation.netns import inside
 from testbed.model.desired import FabricState, Network, NextHop, Peering
-from tests.integration import cluster_lab
-from tests.integration.cluster_lab import Seen
+from tests.integration import packets
 from tests.integration.fabric_lab import FabricLab, fabric_lab
+from tests.integration.packets import DROPPED, Seen
 from tests.unit.fabric.clouds import (
     BLOCKS,
     NODE,
@@ -80,13 +81,16 @@ class World:
     """The lab with its endpoints by ENI number; every test starts from ``world()``."""
 
     def __init__(self, lab: FabricLab) -> None:
-        self.lab: Any = lab
+        self.lab = lab
+
+    def home(self, number: int) -> Path:
+        return self.lab.namespace(f"eni-{number}")
 
     def become(self, cloud: FabricState) -> None:
         self.lab.apply(replace(cloud, generation=self.lab.state.generation + 1))
 
     def serve(self, *numbers: int, port: int = 8080) -> dict[str, socket.socket]:
-        return {f"eni-{n}": cluster_lab.serve(self.lab, f"eni-{n}", port) for n in numbers}
+        return {f"eni-{n}": packets.serve(self.home(n), port) for n in numbers}
 
     def tcp(
         self, source: int, address: str, port: int = 8080, *, at: int, server_port: int = 8080, limit: float = 1.3
@@ -94,16 +98,16 @@ class World:
         """Connect and exchange data; the server listens at ENI ``at``."""
         servers = self.serve(at, port=server_port)
         try:
-            return cluster_lab.connect(self.lab, f"eni-{source}", IPv4Address(address), port, servers, limit=limit)
+            return packets.connect(self.home(source), IPv4Address(address), port, servers, limit)
         finally:
             for server in servers.values():
                 server.close()
 
     def ping(self, source: int, address: str) -> bool:
-        return cluster_lab.ping(self.lab, f"eni-{source}", IPv4Address(address), limit=1)
+        return packets.ping(self.home(source), IPv4Address(address), limit=1)
 
     def inside(self, number: int, work: Any) -> Any:
-        return inside(self.lab.namespace(f"eni-{number}"), work)
+        return inside(self.home(number), work)
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +124,6 @@ def lab(shared: World) -> World:
 
 def seen(client: str, at: int) -> Seen:
     return Seen("connected", IPv4Address(client), f"eni-{at}")
-
-
-DROPPED = Seen("dropped")
 
 
 def test_within_a_vpc(lab: World) -> None:
@@ -195,6 +196,7 @@ def test_security_groups(lab: World) -> None:
     assert lab.tcp(A, ADDRESS[B], 8082, at=B, server_port=8082) == DROPPED
     assert lab.tcp(P, ADDRESS[B], at=B) == DROPPED
     assert not lab.ping(A, ADDRESS[B])
+    assert lab.ping(A, "10.0.0.1"), "the gateway's answer is an answer"
     assert lab.tcp(NODE, ADDRESS[A], at=A) == DROPPED
     assert lab.tcp(B, ADDRESS[NODE], at=NODE) == DROPPED
 
@@ -292,11 +294,11 @@ def test_forged_frames(lab: World) -> None:
     one, two, evil = (f"fa:16:3e:01:00:{n:02x}" for n in (A, B, 0x66))
     with listen(lab, B, 0x0800) as receiver:
         for eth_src, source in ((one, "10.0.0.20"), (evil, "10.0.0.5"), (evil, "10.0.0.20"), (one, POD)):
-            frame = cluster_lab.ipv4_frame(eth_src, two, IPv4Address(source), IPv4Address(ADDRESS[B]), (9, 9))
-            cluster_lab.send_frame(lab.lab, f"eni-{A}", "eth0", frame)
+            frame = packets.udp_frame(eth_src, two, source, ADDRESS[B])
+            packets.send_frame(lab.home(A), "eth0", frame)
         assert frames_from(receiver) == []
-        honest = cluster_lab.ipv4_frame(one, two, IPv4Address("10.0.0.5"), IPv4Address(ADDRESS[B]), (9, 9))
-        cluster_lab.send_frame(lab.lab, f"eni-{A}", "eth0", honest)
+        honest = packets.udp_frame(one, two, "10.0.0.5", ADDRESS[B])
+        packets.send_frame(lab.home(A), "eth0", honest)
         assert len(frames_from(receiver)) == 1
 
 
@@ -308,7 +310,7 @@ def test_forged_arp(lab: World) -> None:
             for claimed in ("10.0.0.20", "10.0.0.1"):
                 body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation)
                 body += evil + IPv4Address(claimed).packed + b"\0" * 6 + IPv4Address("10.0.0.9").packed
-                cluster_lab.send_frame(lab.lab, f"eni-{A}", "eth0", everybody + evil + b"\x08\x06" + body)
+                packets.send_frame(lab.home(A), "eth0", everybody + evil + b"\x08\x06" + body)
         assert frames_from(receiver) == []
 
 
@@ -321,7 +323,11 @@ def test_elastic_ips(lab: World) -> None:
     assert lab.tcp(A, EIP_A, at=A) == seen(EIP_A, A)
     assert lab.ping(12, EIP_A)
     assert lab.ping(A, HOST_ADDRESS)
+    from_itself = rule("ingress", "tcp", cidr=IPv4Network(f"{EIP_A}/32"))
+    lab.become(with_groups(bind_eip(world(), EIP_A, A), A, group("vpc1/own", rule("egress"), from_itself)))
+    assert lab.tcp(A, EIP_A, at=A) == seen(EIP_A, A)
     lab.become(with_groups(bind_eip(world(), EIP_A, A), A, CLOSED))
+    assert lab.tcp(A, EIP_A, at=A) == DROPPED
     assert lab.tcp(12, EIP_A, at=A) == DROPPED
     assert lab.tcp(A, HOST_ADDRESS, at=12) == seen(EIP_A, 12)
 
@@ -370,9 +376,7 @@ def test_load_balancer_spreads_connections(lab: World) -> None:
     lab.become(balanced((member("10.0.1.7"), member("10.0.0.9")), cloud=world()))
     servers = lab.serve(P, B)
     try:
-        found = [
-            cluster_lab.connect(lab.lab, f"eni-{A}", IPv4Address(VIP), 80, servers, limit=2).server for _ in range(24)
-        ]
+        found = [packets.connect(lab.home(A), IPv4Address(VIP), 80, servers, limit=2).server for _ in range(24)]
     finally:
         for server in servers.values():
             server.close()
