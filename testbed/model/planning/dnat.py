@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.model.desired import DnatRule, Protocol
+from testbed.model.kubernetes import Service
 from testbed.model.planning.balancers import DNAT_CLASS, ELB_CLASS
 from testbed.model.planning.endpoints import endpoints_of_port
 from testbed.model.planning.faults import PlanFault
@@ -17,6 +18,11 @@ from testbed.model.planning.services import PlannedService
 NAT_GATEWAY_ID = "kubernetes.io/natgateway.id"
 
 
+def is_dnat(service: Service) -> bool:
+    """Whether a NAT gateway, not a load balancer, brings the internet to ``service``."""
+    return service.type == "LoadBalancer" and dict(service.annotations).get(ELB_CLASS) == DNAT_CLASS
+
+
 def plan_dnat_rules(
     services: Sequence[PlannedService], nodes: Sequence[PlannedNode], faults: list[PlanFault]
 ) -> dict[str, tuple[DnatRule, ...]]:
@@ -24,7 +30,7 @@ def plan_dnat_rules(
     rules: dict[str, list[DnatRule]] = {}
     for planned in services:
         service, annotations = planned.service, dict(planned.service.annotations)
-        if service.type != "LoadBalancer" or annotations.get(ELB_CLASS) != DNAT_CLASS:
+        if not is_dnat(service):
             continue
         gateway = annotations.get(NAT_GATEWAY_ID, "")
         if not gateway or service.load_balancer_ip is None:

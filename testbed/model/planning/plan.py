@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
-from testbed.model.desired import ClustersState, FabricState, ServicePort
+from testbed.model.desired import ClustersState, FabricState
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator
 from testbed.model.planning.balancers import (
     HealthCheck,
     PlannedBalancer,
     as_hosts,
-    balancer_name,
     plan_balancers,
     plan_health_checks,
-    short_circuit,
 )
 from testbed.model.planning.cluster import plan_clusters
 from testbed.model.planning.dnat import plan_dnat_rules
@@ -33,7 +29,8 @@ from testbed.model.planning.observed import NOTHING, Observed
 from testbed.model.planning.pods import PlacedPods, plan_pods
 from testbed.model.planning.requests import PodRequest, plan_requests
 from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
-from testbed.model.planning.services import PlannedService, plan_services, service_ports
+from testbed.model.planning.service_ports import plan_service_ports
+from testbed.model.planning.services import PlannedService, plan_services
 from testbed.model.planning.wiring import plan_wiring
 from testbed.model.planning.workloads import plan_workloads
 from testbed.model.wiring import Wiring
@@ -101,7 +98,7 @@ def plan_lab(
     fabric = plan_fabric(parts, allocator, generation, faults)
     if faults:
         raise PlanError(tuple(faults))
-    ports = _ports(lab, services, balancers, eips)
+    ports = plan_service_ports(lab, services, balancers, eips)
     return Plan(
         generation=generation,
         datapath=datapath,
@@ -120,27 +117,6 @@ def plan_lab(
         ledger=_ledger(allocator, placed, requests, ledger),
         observed=observed,
     )
-
-
-def _ports(
-    lab: Lab,
-    services: Sequence[PlannedService],
-    balancers: Sequence[PlannedBalancer],
-    eips: Sequence[PlannedEip],
-) -> dict[str, tuple[ServicePort, ...]]:
-    """What kube-proxy has to know, by cluster."""
-    models = {cluster.name: cluster.model for cluster in lab.clusters}
-    addresses: dict[str, list[IPv4Address]] = defaultdict(list)
-    for balancer in balancers:
-        addresses[balancer.name].append(balancer.address)
-        addresses[balancer.name].extend(eip.address for eip in eips if eip.bound_to == balancer.owner)
-    ports: dict[str, list[ServicePort]] = defaultdict(list)
-    for planned in services:
-        nodes_too, pods_too = short_circuit(planned.service, models[planned.service.cluster])
-        name = balancer_name(planned.service)
-        balanced = tuple(addresses[name]) if name and nodes_too else ()
-        ports[planned.service.cluster].extend(service_ports(planned, balanced, pods_too))
-    return {cluster: tuple(found) for cluster, found in ports.items()}
 
 
 def _ledger(allocator: Allocator, placed: PlacedPods, requests: Sequence[PodRequest], old: Ledger) -> Ledger:
