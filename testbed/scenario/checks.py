@@ -31,17 +31,18 @@ class Checks:
         assertion: int,
         title: str,
         seen: Seen,
-        source: IPv4Address | str | None = None,
+        source: IPv4Address | str | Sequence[str] | None = None,
         server: str | Sequence[str] | None = None,
         evidence: Sequence[object] = (),
         path: str = "",
     ) -> Check:
-        """It connected, and the server (one of ``server``) saw ``source`` as the client's address."""
+        """It connected, and the server (one of ``server``) saw ``source`` (one of it) as the client's address."""
         servers = (server,) if isinstance(server, str) else server
-        expected = "allowed" + (f", source {source}" if source else "")
+        sources = (str(source),) if isinstance(source, (IPv4Address, str)) else source
+        expected = "allowed" + (f", source {' or '.join(sources)}" if sources else "")
         ok = seen.verdict is Verdict.ALLOWED
-        if source is not None:
-            ok = ok and seen.client == str(source)
+        if sources is not None:
+            ok = ok and seen.client in sources
         if servers is not None:
             expected += f", server {' or '.join(servers)}"
             ok = ok and seen.server in servers
