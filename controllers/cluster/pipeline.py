@@ -194,7 +194,7 @@ BR_INT = Pipeline(
             "unhide",
             "Replies to an address that stands for another one get the true destination back.",
             matches=(SOURCE, IPV4_SRC, IPV4_DST, TCP_DST, UDP_DST),
-            goes=("untranslate", "local"),
+            goes=("untranslate", "service", "local"),
             miss="untranslate",
         ),
         Table(
@@ -250,7 +250,7 @@ BR_INT = Pipeline(
         Table(
             "local",
             "Destinations on this node.",
-            matches=(SOURCE, SERVED, REFUSED, CT_STATE, IN_PORT, IPV4_DST),
+            matches=(SOURCE, SERVED, HIDE, REFUSED, CT_STATE, IN_PORT, IPV4_DST),
             sets=(ETH_SRC, ETH_DST, OUT_PORT),
             goes=("deliver",),
             miss="remote",

@@ -363,6 +363,9 @@ NODE_PORTS = (30000, 32767)
 SERVICE_SOURCE_PORTS = (61440, 65535)
 """Source ports of Service connections that take the node's address: above the kernel's own (32768-60999)."""
 
+HAIRPIN_SOURCE_PORTS = (64512, 65535)
+"""Those of them that a pod sees which is its own endpoint."""
+
 UPLINK_PORT = 1  # br-ex: eth0, the node's primary ENI
 CARRIER_PORT = 2  # br-ex: eth1, the carrier ENI of the sub-ENIs
 PATCH_INT_PORT = 10  # br-ex: patch to br-int

@@ -391,7 +391,7 @@ def test_applying_the_same_again_changes_nothing(lab: World) -> None:
 
 def test_traffic_does_not_need_the_controller(lab: World) -> None:
     """Last of the module: the controller doesn't come back."""
-    controller = next(p for p in lab.lab.processes if "controllers.app" in p.args)
+    controller = next(p for p in lab.lab.processes if "controllers.app" in str(p.args))
     controller.kill()
     controller.wait()
     assert lab.tcp(A, ADDRESS[P], at=P) == seen(ADDRESS[A], P)

@@ -110,5 +110,5 @@ def test_what_is_run_directly_is_executable() -> None:
 @pytest.mark.skipif(shutil.which("vagrant") is None, reason="vagrant is not installed")
 def test_vagrant_accepts_the_vagrantfile(tmp_path: Path) -> None:
     own = {"VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_DOTFILE_PATH": str(tmp_path / "state")}
-    done = run("vagrant", "validate", "--ignore-provider", **own)
+    done = run("vagrant", "validate", "--ignore-provider", cwd=ROOT, **own)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -12,6 +12,7 @@ from controllers.cluster.view import NodeView
 from controllers.openflow import Action, Ct, Flow, Match, Nat, SetField, match
 from controllers.openflow.fields import Target, Value
 from testbed.model.desired import (
+    HAIRPIN_SOURCE_PORTS,
     NODE_PORT_ADDRESS,
     NODE_PORTS,
     NODE_STAND_IN,
@@ -39,10 +40,22 @@ def _unhide(view: NodeView) -> Iterator[Flow]:
             what = match_port(transport, "dst", ports, ipv4_dst=view.node.address)
             yield Flow("unhide", 200, what, back, owner=view.node.owner, note="answers to the node's address")
     if view.model is NetworkModel.ENI:
-        for pod in view.node.pods:
-            past = match({SOURCE: Source.FABRIC}, ipv4_src=view.node.address, ipv4_dst=pod.address)
-            note = "from the node to it by the VPC; answers come back on its sub-ENI"
-            yield Flow("unhide", 300, past, goto="local", owner=pod.owner, note=note)
+        yield from _by_the_vpc(view, back)
+
+
+def _by_the_vpc(view: NodeView, back: tuple[Action, ...]) -> Iterator[Flow]:
+    """In ``eni`` what a pod sends is an answer with the pod's own address until the VPC has carried it: its spoof guard
+    knows no other. It is undone where it arrives. A pod that is its own endpoint doesn't use the VPC."""
+    for pod in view.node.pods:
+        past = match({SOURCE: Source.FABRIC}, ipv4_src=view.node.address, ipv4_dst=pod.address)
+        note = "from the node to it by the VPC; answers come back on its sub-ENI"
+        yield Flow("unhide", 300, past, goto="local", owner=pod.owner, note=note)
+    for transport in _TRANSPORTS:
+        for ports in port_masks(*HAIRPIN_SOURCE_PORTS):
+            what = match_port(transport, "dst", ports, {SOURCE: Source.POD}, ipv4_dst=view.node.address)
+            yield Flow("unhide", 260, what, back, owner=view.node.owner, note="a pod answers itself")
+    sent = match({SOURCE: Source.POD})
+    yield Flow("unhide", 250, sent, goto="service", owner=view.owner, note="an answer is undone past the VPC")
 
 
 def _untranslate(view: NodeView) -> Iterator[Flow]:
