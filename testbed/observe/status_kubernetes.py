@@ -1,14 +1,15 @@
-"""Items of the Kubernetes kinds: nodes, pods, workload controllers, Services, namespaces."""
+"""Items of the Kubernetes kinds: nodes, pods, workload controllers, namespaces."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from testbed.model.codec import to_plain
-from testbed.model.kubernetes import Deployment, Service, StatefulSet
+from testbed.model.kubernetes import Deployment, StatefulSet
 from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
-from testbed.model.workloads import WorkloadStatus
+from testbed.model.workloads import ContainerStatus, WorkloadStatus
 from testbed.observe.status import View
 from testbed.observe.status_items import NONE, Item, age, columns, container_document, document, listed, resource
 
@@ -132,7 +133,8 @@ def _pod(pod: PlannedPod, status: WorkloadStatus | None, started: float) -> Item
         "networkModel": pod.model.value,
         "controller": pod.controller or None,
         "switchPort": pod.port or None,
-        "containers": to_plain(status.containers) if status else [],
+        "conditions": [{"type": "Ready", "status": str(bool(status and status.ready))}],
+        "containerStatuses": [_container_status(container) for container in status.containers] if status else [],
     }
     if pod.nic is not None:
         detail["nic"] = to_plain(pod.nic)
@@ -143,6 +145,22 @@ def _pod(pod: PlannedPod, status: WorkloadStatus | None, started: float) -> Item
     }
     text = document("Pod", pod.name, pod.source, pod.namespace, pod.template.labels, spec=spec, status=detail)
     return Item(pod.name, cells, text, pod.owner, pod.namespace, pod.source)
+
+
+def _container_status(container: ContainerStatus) -> dict[str, Any]:
+    detail: dict[str, Any] = {}
+    if container.state == "running":
+        detail = {"startedAt": datetime.fromtimestamp(int(container.started_at), UTC).isoformat(), "pid": container.pid}
+    elif container.reason:
+        detail = {"reason": container.reason, "message": container.message}
+    if container.exit_code is not None and container.state == "terminated":
+        detail["exitCode"] = container.exit_code
+    return {
+        "name": container.name,
+        "ready": container.ready,
+        "restartCount": container.restarts,
+        "state": {container.state: detail},
+    }
 
 
 def deployments(view: View) -> Iterator[Item]:
@@ -168,26 +186,6 @@ def _controller(view: View, kind: str, wanted: Deployment | StatefulSet) -> Item
     labels = wanted.template.labels
     text = document(kind, wanted.name, wanted.source, wanted.namespace, labels, spec=spec, status=status)
     return Item(wanted.name, cells, text, owner, wanted.namespace, wanted.source)
-
-
-def services(view: View) -> Iterator[Item]:
-    planned = {port.service: port for cluster in view.clusters.clusters for port in cluster.services if port.cluster_ip}
-    for service in view.memory.lab.services:
-        yield _service(service, planned.get(f"{service.namespace}/{service.name}"))
-
-
-def _service(service: Service, planned: Any) -> Item:
-    address = str(planned.cluster_ip) if planned else service.cluster_ip or NONE
-    external = listed(planned.external_addresses) if planned else listed(service.external_ips)
-    ports = listed(
-        f"{port.port}{f':{port.node_port}' if port.node_port else ''}/{port.protocol}" for port in service.ports
-    )
-    selector = listed(f"{key}={value}" for key, value in service.selector)
-    cells = (service.type, address, external, ports, selector)
-    spec = {"type": service.type, "clusterIP": address, "ports": to_plain(service.ports)}
-    text = document("Service", service.name, service.source, service.namespace, service.labels, spec=spec)
-    owner = f"Service/{service.namespace}/{service.name}"
-    return Item(service.name, cells, text, owner, service.namespace, service.source)
 
 
 def namespaces(view: View) -> Iterator[Item]:
@@ -219,6 +217,5 @@ RESOURCES = (
     ),
     resource("deployments", columns("READY", "AGE", wide=("IMAGES", "SELECTOR")), deployments),
     resource("statefulsets", columns("READY", "AGE", wide=("IMAGES", "SELECTOR")), stateful_sets),
-    resource("services", columns("TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", wide=("SELECTOR",)), services),
     resource("namespaces", columns("STATUS", "PODS", wide=("LABELS",)), namespaces),
 )

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from testbed.model.wiring import Wiring
-from testbed.observe import status_cloud, status_kubernetes, status_traffic
+from testbed.observe import status_cloud, status_kubernetes, status_services, status_traffic
 from testbed.observe.status import View
 from testbed.observe.status_items import Item, Resource
 from testbed.operations.errors import BadRequestError
@@ -15,6 +15,7 @@ from testbed.operations.kinds import find_kind
 
 RESOURCES: tuple[Resource, ...] = (
     *status_kubernetes.RESOURCES,
+    *status_services.RESOURCES,
     *status_traffic.RESOURCES,
     *status_cloud.RESOURCES,
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from testbed.model.cloud import ElbClass
+from testbed.model.desired import Listener
 from testbed.model.kubernetes import LabelSelector
 from testbed.observe.status import View
 from testbed.observe.status_items import NONE, Item, columns, document, listed, resource
@@ -41,18 +44,31 @@ def ingresses(view: View) -> Iterator[Item]:
 
 
 def load_balancers(view: View) -> Iterator[Item]:
-    serving = {balancer.name: balancer for balancer in view.fabric.load_balancers}
-    for balancer in view.memory.lab.load_balancers:
-        live = serving.get(balancer.name)
-        listeners = [f"{each.port}/{each.protocol.value.upper()}" for each in live.listeners] if live else []
-        members = sum(len(each.members) for each in live.listeners) if live else 0
-        address = str(live.address if live else balancer.address or NONE)
-        eip = str(live.eip if live and live.eip else NONE)
-        cells = (balancer.elb_class.value, balancer.vpc, address, eip, listed(listeners), str(members))
-        status = {"address": address, "eip": eip, "listeners": listeners, "members": members}
-        spec = {"class": balancer.elb_class.value, "vpc": balancer.vpc, "subnet": balancer.subnet}
-        text = document("LoadBalancer", balancer.name, balancer.source, spec=spec, status=status)
-        yield Item(balancer.name, cells, text, f"LoadBalancer/{balancer.name}", source=balancer.source)
+    """The lab's own LoadBalancer objects, and those that Services and Ingresses have had made."""
+    written = {balancer.name: balancer for balancer in view.memory.lab.load_balancers}
+    for live in view.fabric.load_balancers:
+        balancer = written.get(live.name)
+        elb_class = ElbClass.SHARED if live.snat_address else ElbClass.DEDICATED
+        subnet = next(subnet for subnet in view.memory.lab.subnets if subnet.name == live.subnet)
+        listeners = [f"{each.port}/{each.protocol.value.upper()}" for each in live.listeners]
+        members = sum(len(each.members) for each in live.listeners)
+        address, eip = str(live.address), str(live.eip or NONE)
+        cells = (elb_class.value, subnet.vpc, address, eip, listed(listeners), str(members))
+        status = {"address": address, "eip": eip, "listeners": [_listener(each) for each in live.listeners]}
+        spec = {"class": elb_class.value, "vpc": subnet.vpc, "subnet": live.subnet}
+        source = balancer.source if balancer else None
+        text = document("LoadBalancer", live.name, source, spec=spec, status=status)
+        yield Item(live.name, cells, text, live.owner, source=source)
+
+
+def _listener(listener: Listener) -> dict[str, Any]:
+    return {
+        "port": listener.port,
+        "protocol": listener.protocol.value.upper(),
+        "for": listener.owner,
+        "algorithm": listener.algorithm,
+        "members": [f"{member.owner} {member.address}:{member.port}" for member in listener.members],
+    }
 
 
 def network_policies(view: View) -> Iterator[Item]:

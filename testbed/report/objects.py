@@ -62,7 +62,7 @@ def _append(text: Text, key: str, value: Any, depth: int) -> None:
     else:
         width = 16 - 2 * depth
         text.append(f"{pad}{(key + ':').ljust(width)} ", style="bold" if depth == 0 else "")
-        shown = str(value).lower() if isinstance(value, bool) else str(value)
+        shown = _short(value)
         text.append(f"{shown}\n", style=STYLES.get(shown, ""))
 
 
@@ -79,7 +79,7 @@ def _short(value: Any) -> str:
         return "[" + ", ".join(map(_short, value)) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} {_short(inner)}" for key, inner in value.items()) + "}"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _title(key: str) -> str:
@@ -90,6 +90,6 @@ def _title(key: str) -> str:
             words += " "
         words += char
     first, *rest = words.split(" ")
-    if first == "mac":
-        return "MAC"
+    if first in ("mac", "vpc", "eip"):
+        first = first.upper()
     return " ".join([first[:1].upper() + first[1:], *(w if w.isupper() else w.lower() for w in rest)])
