@@ -106,7 +106,7 @@ def down(name: str | None, everything: bool) -> None:
     rundirs = [RunDir.of(lab) for lab in readable_labs()] if everything else [chosen_lab()]
     for rundir in rundirs:
         with progress(f"down {rundir.lab}"):
-            gone = verbs.down(rundir, lock_limit=2.0)
+            gone = verbs.down(rundir)
         what = f"{gone.namespaces} namespaces, {gone.processes} processes"
         click.echo(f"lab {rundir.lab} is gone: {what} in {gone.seconds:.1f} s")
     if not rundirs:

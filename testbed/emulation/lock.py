@@ -14,6 +14,10 @@ from testbed.emulation.errors import LabBusyError, NoSuchLabError
 from testbed.emulation.rundir import RunDir
 
 
+LOCK_SECONDS = 2.0
+"""How long a command waits for the lab: longer than the manager of a usual lab holds it, shorter than one's patience."""
+
+
 @contextmanager
 def locked(rundir: RunDir, limit: float = 0.0) -> Iterator[None]:
     """Hold the lab's lock; wait for it at most ``limit`` seconds, then raise ``LabBusyError`` with the holder.

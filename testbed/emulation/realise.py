@@ -22,7 +22,7 @@ from testbed.emulation import firewall, fragments, interrupts, links, netns
 from testbed.emulation.changes import Changes
 from testbed.emulation.errors import EmulationError
 from testbed.emulation.journal import Journal, read_steps, replay
-from testbed.emulation.lock import locked
+from testbed.emulation.lock import LOCK_SECONDS, locked
 from testbed.emulation.ovs import OpenVSwitches
 from testbed.emulation.ownership import find_processes
 from testbed.emulation.processes import stop
@@ -32,9 +32,6 @@ from testbed.emulation.teardown import tear_down_locked
 from testbed.model.wiring import Namespace, Switch, Wiring
 
 Progress = Callable[[str], None]
-
-LOCK_SECONDS = 1.5
-"""How long a command waits for the lab: longer than the manager ever holds it, shorter than anybody's patience."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from testbed.emulation import netns, syscalls
 from testbed.emulation.errors import EmulationError, NoSuchLabError
-from testbed.emulation.lock import locked
+from testbed.emulation.lock import LOCK_SECONDS, locked
 from testbed.emulation.ownership import OwnedProcess, find_processes
 from testbed.emulation.processes import kill, stop
 from testbed.emulation.rundir import RunDir
@@ -34,7 +34,7 @@ class TornDown:
     seconds: float
 
 
-def tear_down(rundir: RunDir, lock_limit: float = 0.0) -> TornDown:
+def tear_down(rundir: RunDir, lock_limit: float = LOCK_SECONDS) -> TornDown:
     """Remove the lab. Raises ``NoSuchLabError``, ``LabBusyError``, or ``EmulationError`` when something is left."""
     if not rundir.exists:
         raise NoSuchLabError(f"there is no lab {rundir.lab}")

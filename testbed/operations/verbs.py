@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from testbed.emulation.errors import NoSuchLabError
+from testbed.emulation.lock import LOCK_SECONDS
 from testbed.emulation.rundir import RunDir, list_labs
 from testbed.emulation.state import Datapath
 from testbed.emulation.teardown import TornDown, tear_down
@@ -76,7 +77,7 @@ def scale(
     return _edit(rundir, lambda memory: edits.plan_scale(memory, target, replicas), dry_run, note)
 
 
-def down(rundir: RunDir, lock_limit: float = 0.0) -> TornDown:
+def down(rundir: RunDir, lock_limit: float = LOCK_SECONDS) -> TornDown:
     """Remove the lab and nothing else. Raises ``NoSuchLabError``, ``LabBusyError``, ``EmulationError``."""
     return tear_down(rundir, lock_limit)
 
