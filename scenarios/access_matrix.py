@@ -45,7 +45,7 @@ SEEN_SOURCES = {
         "NodePort":     BY_NODE_PORT,
         "ELB, private": (SELF, VIA,  SELF, SELF, NO),
         "ELB, EIP":     (NO,   VIA,  NO,   NO,   SELF),
-        "DNAT":         BY_DNAT,
+        "DNAT":         (SELF, VIA,  NO,   NO,   TARGET),
     },
 }  # fmt: skip
 """Whose address the pod sees, by model, way and client; ``NO``: no connection.

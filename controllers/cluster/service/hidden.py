@@ -60,7 +60,10 @@ def _hide(view: NodeView) -> Iterator[Flow]:
     for pod in node.pods:
         if not pod.exclusive:
             itself = match({SERVED: 1}, ipv4_src=pod.address, ipv4_dst=pod.address)
-            yield Flow("hide", 100, itself, to_itself, owner=pod.owner, note="is its own endpoint")
+            yield Flow("hide", 260, itself, to_itself, owner=pod.owner, note="is its own endpoint")
+    if view.model is NetworkModel.ENI:
+        pods = match({HIDDEN: 1, SOURCE: Source.POD}, eth_type=IPV4)
+        yield Flow("hide", 250, pods, goto="local", owner=view.owner, note="a sub-ENI carries the pod's address only")
 
 
 def _as_node(node: ClusterNode, ports: tuple[int, int]) -> tuple[Action, ...]:
