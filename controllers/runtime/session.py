@@ -24,6 +24,7 @@ from typing import Protocol
 from controllers.openflow import messages as m
 from controllers.openflow.decode import DecodeError, Found, read_flows, read_groups
 from controllers.openflow.diff import Changes, plan_changes, plan_repair
+from controllers.openflow.flows import Answers
 from controllers.openflow.program import Program
 
 COUNT_SECONDS = 4.0
@@ -35,6 +36,10 @@ AUDIT_SECONDS = 60.0
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
+
+FORGET_AGAIN = (0.5, 2.0)
+"""Seconds after which tracked connections that ended are forgotten again: until Open vSwitch has revalidated what it
+had cached, a packet may still choose what no group lists any more, and is then in a connection with it for good."""
 
 MOST_ERRORS = 20
 """Errors kept per switch; the rest is a number."""
@@ -93,6 +98,7 @@ class Session:
         self._count_at = self._audit_at = clock() + COUNT_SECONDS
         self._hidden = 0
         self._doubted = False
+        self._ending: list[tuple[float, Answers]] = []
         connection.send(m.quiet(self._next_xid()))
 
     def want(self, program: Program, generation: int) -> None:
@@ -106,6 +112,7 @@ class Session:
     def tick(self) -> None:
         """Time has passed: retry, count, audit."""
         now = self._clock()
+        self._forget_again(now)
         if self.phase is Phase.REFUSED and now >= self._retry_at:
             self.phase = Phase.IDLE
             self._advance()
@@ -188,6 +195,8 @@ class Session:
             return
         self.phase = Phase.SENDING
         self.sent += len(changes)
+        now = self._clock()
+        self._ending += ((now + seconds, ended) for ended in changes.ended for seconds in FORGET_AGAIN)
         self._bundle += 1
         bundle = m.encode_bundle(
             self._wanted.pipeline, changes, self._bundle, self._next_xid, self._purposes.__setitem__
@@ -205,6 +214,17 @@ class Session:
         self.phase = Phase.IDLE
         self._count_at = self._clock() + COUNT_SECONDS
         self._advance()
+
+    def _forget_again(self, now: float) -> None:
+        """Unless the endpoint is back."""
+        due = [ended for at, ended in self._ending if at <= now]
+        if not due or self.installed is None:
+            return
+        self._ending = [(at, ended) for at, ended in self._ending if at > now]
+        back = {each for group in self.installed.groups.values() for each in group.ends}
+        sent = [m.forget_connections(ended, self._next_xid()) for ended in due if ended not in back]
+        if sent:
+            self.connection.send(b"".join(sent))
 
     def _refuse(self) -> None:
         """Keep what the switch said, believe nothing, and try again later or when something else is

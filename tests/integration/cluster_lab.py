@@ -39,7 +39,7 @@ from controllers.openflow import (
 from controllers.openflow import fields as f
 from controllers.openflow import flows as a
 from controllers.openflow.diff import plan_changes
-from controllers.openflow.messages import barrier, encode_bundle
+from controllers.openflow.messages import barrier, encode_bundle, forget_connections
 from testbed.emulation import netns
 from testbed.emulation.changes import plan_changes as plan_machine_changes
 from testbed.emulation.realise import open_session
@@ -61,8 +61,8 @@ STAND_IN = Pipeline(
     tables=(
         Table(
             "entry",
-            "Answers ARP and takes tags off.",
-            matches=(f.ETH_TYPE, f.ARP_OP, f.VLAN_VID),
+            "Answers ARP, takes tags off, and lets nobody speak for another.",
+            matches=(f.IN_PORT, f.ETH_TYPE, f.IPV4_SRC, f.ARP_OP, f.VLAN_VID),
             sets=(
                 f.ETH_SRC,
                 f.ETH_DST,
@@ -92,9 +92,8 @@ def stand_in(fabric: FabricState) -> Program:
     flows = [
         Flow("entry", 100, match(arp_op=1), _ANSWER, owner="test", note="answer"),
         Flow("entry", 100, match(eth_type=0x806, vlan_vid=(0x1000, 0x1000), arp_op=1), _ANSWER, owner="test"),
-        Flow("entry", 50, match(eth_type=0x800, vlan_vid=(0x1000, 0x1000)), (PopVlan(),), "route", owner="test"),
-        Flow("entry", 10, match(eth_type=0x800), goto="route", owner="test"),
     ]
+    flows += [_from_eni(eni) for eni in fabric.enis]
     flows += [_to_eni(100, match(ipv4_dst=eni.address), eni) for eni in fabric.enis]
     for table in fabric.route_tables:
         for route in table.routes:
@@ -103,6 +102,14 @@ def stand_in(fabric: FabricState) -> Program:
                     _to_eni(route.destination.prefixlen, match(ipv4_dst=route.destination), enis[route.target])
                 )
     return build_program(STAND_IN, flows)
+
+
+def _from_eni(eni: Eni) -> Flow:
+    """The VPC's spoof guard: an ENI sends with its own address, unless it forwards for others."""
+    tag = {"vlan_vid": eni.vlan} if eni.vlan else {}
+    own = {"ipv4_src": eni.address} if eni.source_dest_check else {}
+    what = match(in_port=eni.port, eth_type=0x800, **tag, **own)
+    return Flow("entry", 50, what, (PopVlan(),) if eni.vlan else (), "route", owner="test")
 
 
 def _to_eni(priority: int, what: a.Match, eni: Eni) -> Flow:
@@ -134,8 +141,17 @@ class Bridge:
                 connection.connect(str(self._path))
                 connection.sendall(struct.pack("!BBHI", 5, 0, 8, 1) + bundle + barrier(9))
                 _await_barrier(connection, names)
+                if changes.ended:
+                    self._forget_again(connection, changes.ended)
         self._before = program
         return len(changes)
+
+    def _forget_again(self, connection: socket.socket, ended: tuple[a.Answers, ...]) -> None:
+        """As a session does a moment later: until now packets may have met a cached choice."""
+        control = self._path.parent / "ovs-vswitchd.ctl"
+        subprocess.run(["ovs-appctl", "-t", str(control), "revalidator/wait"], check=True, timeout=20)
+        connection.sendall(b"".join(forget_connections(each, 8) for each in ended) + barrier(9))
+        _await_barrier(connection, {})
 
 
 def _await_barrier(connection: socket.socket, names: dict[int, str]) -> None:

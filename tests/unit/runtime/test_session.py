@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.openflow import Bucket, Flow, Group, GroupKind, Output, Program, ToGroup, build_program, match
+from controllers.openflow import (
+    Answers,
+    Bucket,
+    Flow,
+    Group,
+    GroupKind,
+    Output,
+    Program,
+    ToGroup,
+    Zone,
+    build_program,
+    match,
+)
 from controllers.openflow.encode import encode_group_body, wire_flow, wire_key
-from controllers.runtime.session import AUDIT_SECONDS, COUNT_SECONDS, Phase, Session
+from controllers.openflow.fields import UDP
+from controllers.runtime.session import AUDIT_SECONDS, COUNT_SECONDS, FORGET_AGAIN, Phase, Session
 from tests.unit.openflow.pipelines import WIDE
 from tests.unit.runtime.model_switch import ModelSwitch
 
@@ -23,6 +37,19 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Recorder:
+    """A connection that nobody answers."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def send(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def close(self) -> None:
+        pass
 
 
 def program_of(ports: dict[int, int], groups: dict[int, int] | None = None) -> Program:
@@ -276,3 +303,26 @@ def test_rules_that_a_switch_keeps_for_itself_are_read_once_and_then_known() -> 
     switch.flows.popitem()
     later(switch, session, clock, COUNT_SECONDS)
     assert_carries(switch, FIRST)
+
+
+def test_connections_that_ended_are_forgotten_again_unless_they_are_back() -> None:
+    """A packet that meets a cached choice starts one anew: with 10.0.0.7, but not with 10.0.0.8, which is back."""
+    gone, back = (Answers(Zone("service", 1), UDP, IPv4Address(f"10.0.0.{last}"), 53) for last in (7, 8))
+    one = program_of({1: 2}, {7: 3})
+
+    def listing(*ends: Answers) -> Program:
+        group = dataclasses.replace(one.groups[7], ends=ends)
+        return build_program(WIDE, one.flows.values(), (group,))
+
+    switch, session, clock = start()
+    for generation, program in enumerate((listing(gone, back), listing(), listing(back)), 1):
+        session.want(program, generation)
+        switch.deliver(session)
+    session.connection = recorder = Recorder()
+    for _ in range(3):
+        clock.now += max(FORGET_AGAIN)
+        session.tick()
+    forgotten = [data for data in recorder.written if gone.address.packed in data or back.address.packed in data]
+    assert len(forgotten) == 1
+    assert forgotten[0].count(gone.address.packed) == len(FORGET_AGAIN)
+    assert back.address.packed not in forgotten[0]
