@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from testbed.emulation.rundir import RunDir
-from testbed.model.planning.ledger import Ledger
 from testbed.observe.verdicts import Report
-from testbed.operations import edits, verbs
-from testbed.operations.change import Outcome, make_change
-from testbed.operations.datapath import choose_datapath
-from testbed.operations.errors import BadRequestError
-from testbed.operations.loading import load_sources, read_sources
-from testbed.operations.sources import SourceText
+from testbed.operations import verbs
+from testbed.operations.change import Outcome
+from testbed.operations.models import up_in_model, with_model
 from testbed.scenario.checks import Checks, Shown
 from testbed.scenario.registry import Scenario
 from testbed.scenario.running import RunningLab
 
-_MODEL = re.compile(r"^(\s*networkModel:\s*)\w+", re.MULTILINE)
+__all__ = ["Options", "run_scenario", "with_model"]
 
 Note = Callable[[str], None]
 
@@ -43,9 +38,7 @@ def run_scenario(wanted: Scenario, model: str, options: Options = Options()) -> 
     of its name is there already.
     """
     rundir = RunDir.of(options.lab or f"{wanted.name.replace('_', '-')}-{model}")
-    if rundir.exists:
-        raise BadRequestError(f"lab {rundir.lab} is there already; lab down {rundir.lab} removes it")
-    outcome = _up(wanted, model, rundir, options)
+    outcome = up_in_model((str(wanted.topology),), model, rundir, options.datapath, options.note)
     checks = Checks(model, options.shown)
     try:
         options.note("wait until everything is ready")
@@ -55,18 +48,6 @@ def run_scenario(wanted: Scenario, model: str, options: Options = Options()) -> 
             options.note("take the lab down")
             verbs.down(rundir, lock_limit=30.0)
     return Report(f"{wanted.name} ({model})", tuple(checks.made), _facts(outcome, model))
-
-
-def with_model(text: str, model: str) -> str:
-    """The topology with its clusters' network model changed: one word."""
-    return _MODEL.sub(rf"\g<1>{model}", text)
-
-
-def _up(wanted: Scenario, model: str, rundir: RunDir, options: Options) -> Outcome:
-    read = read_sources((str(wanted.topology),))
-    sources = tuple(SourceText(source.name, with_model(source.text, model)) for source in read)
-    edit = edits.Edit(sources, Ledger())
-    return make_change(rundir, lambda _: edit, choose_datapath(options.datapath), options.note, load_sources(sources))
 
 
 def _play(wanted: Scenario, lab: RunningLab, checks: Checks) -> None:
