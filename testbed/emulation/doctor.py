@@ -19,8 +19,9 @@ from testbed.emulation.lock import read_holder
 from testbed.emulation.netlink import RouteSocket
 from testbed.emulation.netns import Enter, mount_points, visiting, write_sysctls
 from testbed.emulation.ownership import find_processes
-from testbed.emulation.rtnetlink import RTM_NEWLINK, Request, device_of_kind
+from testbed.emulation.rtnetlink import make_device
 from testbed.emulation.rundir import RunDir, list_labs, run_root
+from testbed.emulation.taps import try_tap
 
 _CAPABILITIES = {"net_admin": 12, "net_raw": 13, "sys_admin": 21}
 _PROGRAMS = {  # program: (Debian package, what is lost without it)
@@ -156,7 +157,7 @@ def _kernel_features() -> tuple[Finding, ...]:
         syscalls.unshare(syscalls.CLONE_NEWNET)
         return (
             _try("veth links", lambda: _make_device("veth"), "every lab", "a kernel with CONFIG_VETH"),
-            _try("tap devices", _open_tun, "the userspace datapath", "a kernel with CONFIG_TUN, /dev/net/tun"),
+            _try("tap devices", try_tap, "the userspace datapath", "a kernel with CONFIG_TUN, /dev/net/tun"),
             _try("forwarding", _forward, "nodes that route", "a writable /proc/sys (--privileged)"),
             _try(
                 "nftables NAT", _masquerade, "masquerading to the node's address", "nftables and nf_nat in the kernel"
@@ -182,13 +183,9 @@ def _try(subject: str, attempt: Callable[[], None], lost: str, remedy: str, spar
 def _make_device(kind: str) -> None:
     with RouteSocket() as kernel:
         try:
-            kernel.apply([Request(RTM_NEWLINK, 0x600, device_of_kind(f"try-{kind}", kind), kind)])
+            kernel.apply([make_device(f"try-{kind}", kind)])
         except KernelRefusedError as error:
             raise EmulationError(error.failures[0][2]) from None
-
-
-def _open_tun() -> None:
-    os.close(os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC))
 
 
 def _forward() -> None:

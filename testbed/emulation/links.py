@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -132,7 +133,7 @@ def configure(rundir: RunDir, settings: dict[str, Settings]) -> None:
     def work(kernel: RouteSocket, wanted: Settings) -> None:
         for offload in wanted.offloads:
             ethtool.set_tx_checksum(offload.interface, on=False)
-        kernel.apply(_requests(kernel, wanted))
+        kernel.apply(_requests(wanted))
 
     _in_each(rundir, settings, work)
 
@@ -141,7 +142,7 @@ def unconfigure(rundir: RunDir, settings: dict[str, Settings]) -> None:
     """Take routes, addresses and switched-off offloads back; what is gone already is no error."""
 
     def work(kernel: RouteSocket, unwanted: Settings) -> None:
-        links = kernel.read_links()
+        links = _read_devices()
         for offload in unwanted.offloads:
             if offload.interface in links:
                 ethtool.set_tx_checksum(offload.interface, on=True)
@@ -169,11 +170,16 @@ def _in_each(rundir: RunDir, settings: dict[str, Settings], work: Callable[[Rout
     visiting(visit)
 
 
-def _requests(kernel: RouteSocket, wanted: Settings) -> list[Request]:
+def _read_devices() -> dict[str, int]:
+    """Index of every device of the calling thread's namespace by its name."""
+    return {name: index for index, name in socket.if_nameindex()}
+
+
+def _requests(wanted: Settings) -> list[Request]:
     requests = [rtnetlink.set_up(name, owner, f"{name} of {owner} up") for name, owner in wanted.ups]
     if not (wanted.addresses or wanted.routes or wanted.neighbours):
         return requests
-    links = kernel.read_links()
+    links = _read_devices()
 
     def index(namespace: str, interface: str, owner: str) -> int:
         if interface not in links:

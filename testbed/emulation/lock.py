@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from testbed.emulation.errors import LabBusyError, NoSuchLabError
 from testbed.emulation.rundir import RunDir
 
-
 LOCK_SECONDS = 2.0
-"""How long a command waits for the lab: longer than the manager of a usual lab holds it, shorter than one's patience."""
+"""How long a command waits for the lab: longer than the manager of a usual lab holds it, shorter than patience."""
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from pyroute2.ethtool.ioctl import IoctlEthtool
 
-from testbed.emulation import ethtool, netns
+from testbed.emulation import netns
 from testbed.emulation.changes import plan_changes
 from testbed.emulation.errors import EmulationError, KernelRefusedError, NoSuchLabError, NotOursError
 from testbed.emulation.ownership import find_processes
@@ -123,11 +124,11 @@ def test_firewall_and_offload(rundir: RunDir) -> None:
     forward_like_switches(rundir, WIRING)
     assert not pings(rundir, "pod-1-2", "10.0.1.1")
     path = rundir.namespace("pod-1-2")
-    assert netns.inside(path, lambda: ethtool.read_tx_checksum("eth0")) is False
+    assert netns.inside(path, lambda: IoctlEthtool("eth0").get_offload_flags()["tx-checksumming"]) is False
     realise(rundir, WIRING)
     assert "guard" not in run_in(rundir, "pod-1-1", ["nft", "list", "ruleset"]).stdout
     assert pings(rundir, "pod-1-2", "10.0.1.1")
-    assert netns.inside(path, lambda: ethtool.read_tx_checksum("eth0")) is True
+    assert netns.inside(path, lambda: IoctlEthtool("eth0").get_offload_flags()["tx-checksumming"]) is True
 
 
 def test_tunnel_neighbours_are_known_before_the_first_packet(rundir: RunDir) -> None:

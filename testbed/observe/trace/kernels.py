@@ -8,25 +8,23 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import os
 import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from testbed.emulation.errors import EmulationError
+from testbed.emulation.errors import EmulationError, KernelRefusedError
+from testbed.emulation.netlink import RouteSocket
 from testbed.emulation.netns import inside
 from testbed.emulation.processes import run_in
-from testbed.emulation.rtnetlink import NLM_F_REQUEST, attribute, header
+from testbed.emulation.rtnetlink import find_route
 from testbed.emulation.rundir import RunDir
 
 T = TypeVar("T")
 
-_RTM_GETROUTE, _NLMSG_ERROR = 26, 2
-_RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 2, 3, 4, 5, 7
 _RTN_LOCAL = 2
 _RTM_F_FIB_MATCH = 0x2000
 _SIOCGIFHWADDR = 0x8927
@@ -48,14 +46,6 @@ class RouteAnswer:
     refusal: str = ""
 
 
-class _Route(NamedTuple):
-    """A message of the kernel's: type, length of the prefix, attributes."""
-
-    kind: int
-    prefix: int
-    values: dict[int, bytes]
-
-
 @dataclass
 class Kernel:
     """The network stack of one namespace of the lab, as of now: answers are kept, for a trace takes an instant."""
@@ -66,8 +56,8 @@ class Kernel:
     _macs: dict[str, str] = field(default_factory=dict)
 
     @cached_property
-    def _netlink(self) -> socket.socket:
-        return self._inside(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
+    def _netlink(self) -> RouteSocket:
+        return self._inside(RouteSocket)
 
     @cached_property
     def _plain(self) -> socket.socket:
@@ -114,50 +104,39 @@ class Kernel:
         return self._routes[key]
 
     def _ask(self, destination: IPv4Address, source: IPv4Address | None, iif: str, oif: str) -> RouteAnswer:
-        answer = self._route_message(destination, source, iif, oif, 0)
-        if isinstance(answer, str):
-            return RouteAnswer(refusal=answer)
-        entry = self._route_message(destination, source, iif, oif, _RTM_F_FIB_MATCH)
+        devices = self._index(iif), self._index(oif)
+        try:
+            answer = self._netlink.ask(find_route(destination, source, *devices, 0))
+        except KernelRefusedError as refused:
+            _, code, text = refused.failures[0]
+            return RouteAnswer(refusal=_WHY.get(code, text))
         return RouteAnswer(
-            local=answer.kind == _RTN_LOCAL,
+            local=answer["type"] == _RTN_LOCAL,
             device=self._device(answer),
-            gateway=_address(answer.values.get(_RTA_GATEWAY)),
-            source=_address(answer.values.get(_RTA_PREFSRC)),
-            route="" if isinstance(entry, str) else self._entry(entry),
+            gateway=_address(answer.get_attr("RTA_GATEWAY")),
+            source=_address(answer.get_attr("RTA_PREFSRC")),
+            route=self._entry(destination, source, devices),
         )
 
-    def _entry(self, found: _Route) -> str:
-        """A routing entry as ``ip route`` shows it."""
-        target = f"{_address(found.values.get(_RTA_DST))}/{found.prefix}" if found.prefix else "default"
-        gateway = f" via {_address(found.values[_RTA_GATEWAY])}" if _RTA_GATEWAY in found.values else ""
-        kind = "local " if found.kind == _RTN_LOCAL else ""
+    def _entry(
+        self, destination: IPv4Address, source: IPv4Address | None, devices: tuple[int | None, int | None]
+    ) -> str:
+        """The matching routing entry as ``ip route`` shows it; empty where the kernel gives none away."""
+        try:
+            found = self._netlink.ask(find_route(destination, source, *devices, _RTM_F_FIB_MATCH))
+        except KernelRefusedError:
+            return ""
+        target = f"{found.get_attr('RTA_DST')}/{found['dst_len']}" if found["dst_len"] else "default"
+        gateway = f" via {found.get_attr('RTA_GATEWAY')}" if found.get_attr("RTA_GATEWAY") else ""
+        kind = "local " if found["type"] == _RTN_LOCAL else ""
         return f"{kind}{target.removesuffix('/32')}{gateway} dev {self._device(found)}"
 
-    def _device(self, found: _Route) -> str:
-        return self.devices.get(struct.unpack("I", found.values[_RTA_OIF])[0], "?") if _RTA_OIF in found.values else ""
+    def _device(self, found: Any) -> str:
+        index = found.get_attr("RTA_OIF")
+        return self.devices.get(index, "?") if index else ""
 
-    def _route_message(
-        self, destination: IPv4Address, source: IPv4Address | None, iif: str, oif: str, flags: int
-    ) -> _Route | str:
-        """The answer, or the kernel's reason why there is none."""
-        body = struct.pack("BBBBBBBBI", socket.AF_INET, 32, 32 if source else 0, 0, 0, 0, 0, 0, flags)
-        body += attribute(_RTA_DST, destination.packed)
-        if source:
-            body += attribute(_RTA_SRC, source.packed)
-        if iif:
-            body += attribute(_RTA_IIF, struct.pack("I", self._index(iif)))
-        if oif:
-            body += attribute(_RTA_OIF, struct.pack("I", self._index(oif)))
-        self._netlink.send(header(_RTM_GETROUTE, NLM_F_REQUEST, 1, body))
-        answer = self._netlink.recv(8192)
-        (kind,) = struct.unpack_from("H", answer, 4)
-        if kind == _NLMSG_ERROR:
-            (code,) = struct.unpack_from("i", answer, 16)
-            return _WHY.get(-code, os.strerror(-code))
-        return _Route(answer[23], answer[17], dict(_attributes(answer[28:])))
-
-    def _index(self, device: str) -> int:
-        return next(index for index, name in self.devices.items() if name == device)
+    def _index(self, device: str) -> int | None:
+        return next(index for index, name in self.devices.items() if name == device) if device else None
 
     def _inside(self, work: Callable[[], T]) -> T:
         return inside(self.rundir.namespace(self.namespace), work)
@@ -177,19 +156,8 @@ _WHY = {
 }
 
 
-def _attributes(data: bytes) -> list[tuple[int, bytes]]:
-    found, at = [], 0
-    while at + 4 <= len(data):
-        length, kind = struct.unpack_from("HH", data, at)
-        if length < 4:
-            break
-        found.append((kind & 0x3FFF, data[at + 4 : at + length]))
-        at += (length + 3) & ~3
-    return found
-
-
-def _address(data: bytes | None) -> IPv4Address | None:
-    return IPv4Address(data) if data else None
+def _address(text: str | None) -> IPv4Address | None:
+    return IPv4Address(text) if text else None
 
 
 def _read_listeners(kind: str) -> frozenset[tuple[str, int]]:
