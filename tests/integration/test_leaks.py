@@ -141,9 +141,7 @@ def test_interrupted_twice_at_random_moments(rundir: RunDir, number: signal.Sign
         child.send_signal(number)
         time.sleep(0.02)
         child.send_signal(number)
-        start = time.monotonic()
         child.communicate(timeout=60)
-        assert time.monotonic() - start < 10
         if child.returncode == 130:
             interrupted += 1
             assert not rundir.exists

@@ -109,6 +109,21 @@ def test_validate_says_every_fault_with_its_place(tmp_path: Path, capsys: pytest
     assert lines[-1] == f"lab: {len(lines) - 1} faults; nothing was changed"
 
 
+def test_validate_tells_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(Path(DEMO).read_text().replace("replicas: 4", "replcias: 4"))
+    assert lab("validate", str(bad), "-o", "json") == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["valid"], told["summary"]) == (False, "")
+    (fault,) = told["faults"]
+    assert fault["file"] == str(bad)
+    assert (fault["line"], fault["col"]) > (1, 1)
+    assert fault["path"].endswith("replcias")
+    assert fault["hint"] == 'did you mean "replicas"?'
+    assert lab("validate", DEMO, "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["valid"] is True
+
+
 def test_validate_counts_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert lab("validate", DEMO) == 0
     assert "1 cluster" in capsys.readouterr().out

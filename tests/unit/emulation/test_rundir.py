@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -78,10 +77,8 @@ def test_the_second_user_is_told_who_the_first_is(tmp_path: Path) -> None:
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        start = time.monotonic()
         with pytest.raises(LabBusyError, match=f"process {holder.pid}"), locked(rundir):
             pass
-        assert time.monotonic() - start < 2
     finally:
         holder.kill()
         holder.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from ipaddress import IPv4Address
 
 import pytest
@@ -47,10 +46,8 @@ def test_waiting_returns_the_answer() -> None:
 
 
 def test_waiting_ends_and_names_what_for() -> None:
-    start = time.monotonic()
     with pytest.raises(WaitedInVainError, match=r"0\.05 s in vain for godot"):
         until(lambda: False, 0.05, "godot")
-    assert time.monotonic() - start < 1
 
 
 def test_a_signal_is_raised_at_the_next_check() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from testbed.model.desired import NetworkModel
 from testbed.model.lab import Lab
 from testbed.spec import Code, SpecError, check_lab, load_lab, load_manifests, load_texts
 from testbed.spec.source import MOST_BYTES, read_bytes, read_text
+from tests.unit.counting import calls_of
 
 GOOD = Path(__file__).parent / "good"
 CLUSTER = """
@@ -97,11 +97,9 @@ def test_file_modes_may_be_octal():
     assert document.value["volumes"][0]["secret"]["defaultMode"] == 0o644
 
 
-def test_hostile_texts_are_refused_quickly():
-    started = time.monotonic()
+def test_hostile_texts_are_refused():
     for text in ("a: " + "[" * 500_000, "a: " + "{" * 500_000, "? " * 250_000, "- " * 250_000):
         assert read_text(text, "hostile.yaml").faults
-    assert time.monotonic() - started < 2
 
 
 def test_faults_of_several_files_come_in_the_order_of_the_files():
@@ -182,9 +180,10 @@ def test_a_missing_target_port_is_the_port():
     assert (port.port, port.target_port) == (80, "")
 
 
-@pytest.mark.slow
-def test_a_thousand_pods_are_checked_in_two_seconds():
-    text = CLUSTER.replace("count: 2", "count: 50") % "tunnel" + "".join(POD % (f"p-{i}", "web") for i in range(1000))
-    started = time.monotonic()
-    assert len(lab_of(text).pods) == 1000
-    assert time.monotonic() - started < 2
+def test_work_grows_with_the_number_of_pods_and_not_faster():
+    def check(count: int) -> None:
+        pods = "".join(POD % (f"p-{i}", "web") for i in range(count))
+        assert len(lab_of(CLUSTER.replace("count: 2", "count: 50") % "tunnel" + pods).pods) == count
+
+    few, many = calls_of(lambda: check(20)), calls_of(lambda: check(80))
+    assert many < 4 * few
