@@ -59,6 +59,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("shell", "testbed.cli.inside:shell", "A shell there."),
             Verb("cli", "testbed.cli.inside:cli", "Mininet's command line on the running lab."),
             Verb("run", "testbed.cli.running:run", "Run a scenario and judge it."),
+            Verb("diff", "testbed.cli.comparing:diff", "One workload on two network models: what differs."),
             Verb("bench", "testbed.cli.measuring:bench", "Measure bring-up and tear-down."),
         ),
     ),
