@@ -25,9 +25,7 @@ _DULL = frozenset(
 )
 """Tables that say nothing about this packet unless it ends there; shown with ``-v``."""
 
-_DULL_REASONS = frozenset(
-    {"out of the chosen port", "may be an endpoint's answer", "the internet has no route tables"}
-)
+_DULL_REASONS = frozenset({"out of the chosen port", "may be an endpoint's answer", "the internet has no route tables"})
 
 
 def render_trace(trace: Trace, *, verbose: bool = False, confirmation: Confirmation | None = None) -> Iterator[Text]:

@@ -71,6 +71,8 @@ class KernelHop:
             self._end(f"addressed to MAC {packet.eth_dst}, {device} of {self.name} is {self.kernel.mac(device)}")
         first = packet
         packet = self._prerouting(packet)
+        if device == "lo":  # what loops is local: the way that it was sent by is kept, none is looked up
+            return self._deliver(first, packet)
         route = self.kernel.route(packet.destination, packet.source, iif=device)
         if route.refusal:
             self._end(f"no way on: {route.refusal}", f"from {packet.source} to {packet.destination}")

@@ -41,20 +41,20 @@ class _Pass:
         return self.at.namespace
 
 
-def pass_switch(machine: Machine, connections: Connections, at: AtSwitch, packet: Packet) -> Passed:
-    """Raises ``EmulationError`` for a switch that does not answer."""
+def pass_switch(machine: Machine, connections: Connections, at: AtSwitch, packet: Packet, choice: int) -> Passed:
+    """``choice``: the hash by which groups choose. Raises ``EmulationError`` for a switch that does not answer."""
     state = _Pass(machine, connections, at, packet)
     switch = machine.switches[at.namespace]
     port = "LOCAL" if at.number == LOCAL else str(at.number)
-    choice = f"dp_hash={connections.hash:#x}"
-    reply = switch.trace(at.bridge, f"{choice},in_port={port},{packet.header()}")
+    hashed = f"dp_hash={choice:#x}"
+    reply = switch.trace(at.bridge, f"{hashed},in_port={port},{packet.header()}")
     for _ in range(MOST_RESUMPTIONS):
         _note_tables(state, reply)
         resume_as, place = _carry_out(state, reply)
         if place is not None:
             return _passed(state, place, packet)
         bridge = reply.steps[-1].bridge if reply.steps else at.bridge
-        flow = f"{choice},{resume_as},{reply.frozen},{state.packet.header()}"
+        flow = f"{hashed},{resume_as},{reply.frozen},{state.packet.header()}"
         assert reply.resumes_at is not None
         reply = switch.resume(bridge, flow, reply.resumes_at)
     return _passed(state, End(Outcome.DROPPED, at.namespace, "it goes through conntrack again and again"), packet)

@@ -107,9 +107,7 @@ def _is_it(frame: Frame, packet: Packet) -> bool:
 _CHOSEN = 40000
 
 
-def _differences(
-    trace: Trace, seen: Seen, there: Sequence[Sighting], back: Sequence[Sighting]
-) -> list[str]:
+def _differences(trace: Trace, seen: Seen, there: Sequence[Sighting], back: Sequence[Sighting]) -> list[str]:
     found = []
     if seen.verdict is not trace.verdict:
         found.append(f"the trace says {trace.verdict}, the packet was {seen.verdict}")

@@ -54,3 +54,8 @@ class Passed:
     hops: tuple[Hop, ...]
     place: Place
     packet: Packet
+
+    @property
+    def chosen(self) -> bool:
+        """Whether another packet might have gone another way here."""
+        return any(decision.choice for hop in self.hops for decision in hop.decisions)

@@ -95,17 +95,12 @@ class Way:
     def last(self) -> Hop | None:
         return self.hops[-1] if self.hops else None
 
-    @property
-    def chosen(self) -> bool:
-        """Whether a choice was made on the way, such as that of an endpoint."""
-        return any(decision.choice for hop in self.hops for decision in hop.decisions)
-
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """``there`` and ``back`` (None: nothing was sent back). ``advice``: what would let it through.
 
-    ``others``: where the switch chooses, what would have become of it with each other choice.
+    ``others``: where switches choose, what would have become of it with each other choice.
     """
 
     question: Question

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from testbed.observe.trace.packet import Packet
+from testbed.observe.trace.ruleset_text import describe
 
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 
@@ -75,9 +76,7 @@ def _chains(
     return [chain for _, chain in sorted(found, key=lambda pair: pair[0])]
 
 
-def _run(
-    ruleset: Sequence[dict[str, Any]], chain: dict[str, Any], so_far: Judgement, context: Context
-) -> Judgement:
+def _run(ruleset: Sequence[dict[str, Any]], chain: dict[str, Any], so_far: Judgement, context: Context) -> Judgement:
     assert so_far.packet is not None
     for rule in _rules(ruleset, chain):
         text = f"{chain['family']} {chain['table']} {chain['name']}: {describe(rule['expr'])}"
@@ -108,9 +107,7 @@ def _rules(ruleset: Sequence[dict[str, Any]], chain: dict[str, Any]) -> Iterator
             yield rule
 
 
-def _apply(
-    expressions: Iterable[dict[str, Any]], packet: Packet, context: Context
-) -> tuple[str, str, Packet] | None:
+def _apply(expressions: Iterable[dict[str, Any]], packet: Packet, context: Context) -> tuple[str, str, Packet] | None:
     """None: it does not match. Else (verdict or "", translation or "", the packet)."""
     verdict, nat = "", ""
     for expression in expressions:
@@ -126,13 +123,39 @@ def _apply(
             case "masquerade":
                 nat = "masquerade"
             case "snat" | "dnat":
-                port = f":{value['port']}" if value.get("port") else ""
-                nat = f"{'src' if name == 'snat' else 'dst'}={value['addr']}{port}"
+                target = _nat_target(value, packet, context)
+                if target is None:
+                    return None
+                nat = f"{'src' if name == 'snat' else 'dst'}={target}"
             case "mangle":
                 packet = _mangle(value, packet)
             case _:
                 raise _NotUnderstoodError(name)
     return verdict, nat, packet
+
+
+def _nat_target(value: dict[str, Any], packet: Packet, context: Context) -> str | None:
+    """``address`` or ``address:port``; None when a map has nothing for this packet."""
+    parts = [value["addr"], *([value["port"]] if value.get("port") else [])]
+    found = [_look_up(part["map"], packet, context) if isinstance(part, dict) else part for part in parts]
+    return None if None in found else ":".join(map(str, found))
+
+
+def _look_up(value: dict[str, Any], packet: Packet, context: Context) -> str | None:
+    """What ``map`` has for the packet: ``ip daddr . tcp dport map { 10.0.0.1 . 80 : 10.0.0.2 }``."""
+    keys = _parts(value["key"])
+    actual = [_value(key, packet, context) for key in keys]
+    if not isinstance(value["data"], dict) or "set" not in value["data"]:
+        raise _NotUnderstoodError("a named map")
+    for key, target in value["data"]["set"]:
+        wanted = _parts(key)
+        if all(have is not None and _is_in(have, want) for have, want in zip(actual, wanted, strict=True)):
+            return ":".join(map(str, _parts(target)))
+    return None
+
+
+def _parts(value: Any) -> list[Any]:
+    return value["concat"] if isinstance(value, dict) and "concat" in value else [value]
 
 
 def _mangle(value: dict[str, Any], packet: Packet) -> Packet:
@@ -206,49 +229,3 @@ def _is_in(actual: Any, wanted: Any) -> bool:
             return IPv4Address(low) <= actual <= IPv4Address(high)
         return int(low) <= int(actual) <= int(high)
     raise _NotUnderstoodError(kind)
-
-
-def describe(expressions: Iterable[dict[str, Any]]) -> str:
-    """A rule nearly as ``nft list`` writes it."""
-    return " ".join(filter(None, (_describe(expression) for expression in expressions)))
-
-
-def _describe(expression: dict[str, Any]) -> str:
-    ((name, value),) = expression.items()
-    match name:
-        case "match":
-            operator = "" if value["op"] in ("==", "in") else f"{value['op']} "
-            return f"{_side(value['left'])} {operator}{_side(value['right'])}"
-        case "counter":
-            return ""
-        case "snat" | "dnat":
-            return f"{name} to {value['addr']}" + (f":{value['port']}" if value.get("port") else "")
-        case "mangle":
-            return f"{_side(value['key'])} set {_side(value['value'])}"
-        case "reject" if value:
-            return f"reject with {value.get('type', '')}"
-        case _:
-            return name
-
-
-def _side(value: Any) -> str:
-    if isinstance(value, list):
-        return f"{{ {', '.join(map(_side, value))} }}"
-    if not isinstance(value, dict):
-        return str(value)
-    ((kind, inner),) = value.items()
-    match kind:
-        case "set":
-            return f"{{ {', '.join(map(_side, inner))} }}"
-        case "prefix":
-            return f"{inner['addr']}/{inner['len']}"
-        case "range":
-            return f"{inner[0]}-{inner[1]}"
-        case "meta":
-            return str(inner["key"])
-        case "ct":
-            return f"ct {inner['key']}"
-        case "payload" if "protocol" in inner:
-            return f"{inner['protocol']} {inner['field']}"
-        case _:
-            return str(inner)

@@ -23,9 +23,6 @@ LOCAL = 65534
 _PORT = re.compile(r"^\s{4}(?P<name>\S+) (?P<number>\d+)/(?P<datapath>\d+|none): \((?P<kind>\w+)")
 _BRIDGE = re.compile(r"^\s{2}(?P<name>\S+):$")
 
-HASHES = range(1, 17)
-"""Hashes by which a select group chooses, enough for each of its choices. What a real packet has can't be known."""
-
 
 @dataclass(frozen=True, slots=True)
 class SwitchPort:

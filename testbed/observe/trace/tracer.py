@@ -12,13 +12,14 @@ from testbed.observe.trace.advice import advise
 from testbed.observe.trace.machine import Machine
 from testbed.observe.trace.packet import ECHO_REQUEST, Packet
 from testbed.observe.trace.results import Outcome, Question, Trace, Way
-from testbed.observe.trace.switches import HASHES
-from testbed.observe.trace.tracking import Connections
 from testbed.observe.trace.walk import Walk
 from testbed.observe.verdicts import Verdict
 
 SOURCE_PORT = 40000
 """Of a traced TCP or UDP packet: one of those that kernels choose."""
+
+MOST_CHOICES = 64
+"""Of endpoints and balancers' members together; what is beyond is not followed."""
 
 _ANY = IPv4Address(0)
 
@@ -32,18 +33,21 @@ class Tracer:
 
     def trace(self, question: Question) -> Trace:
         """Raises ``EmulationError`` when a switch or a kernel does not answer."""
-        found = self._trace(question, HASHES[0])
-        if not found.there.chosen:
-            return found
-        others: dict[tuple[str, str], Trace] = {}
-        for number in HASHES[1:]:
-            other = self._trace(question, number)
-            others.setdefault((other.there.host, str(other.there.packet.destination)), other)
-        others.pop((found.there.host, str(found.there.packet.destination)), None)
-        return replace(found, others=tuple(others.values()))
+        first, *others = self._every_choice(question)
+        return replace(first, others=tuple(others))
 
-    def _trace(self, question: Question, choice: int) -> Trace:
-        walk = Walk(self.machine, self._neighbours, Connections(choice))
+    def _every_choice(self, question: Question) -> Iterator[Trace]:
+        """One trace for each combination of what switches on the way may choose, up to ``MOST_CHOICES``."""
+        pending: list[tuple[int, ...]] = [()]
+        for _ in range(MOST_CHOICES):
+            if not pending:
+                return
+            walk = Walk(self.machine, self._neighbours, choices=pending.pop(0))
+            yield self._trace(question, walk)
+            for position, options in enumerate(walk.options):
+                pending += [(*walk.taken[:position], option) for option in options]
+
+    def _trace(self, question: Question, walk: Walk) -> Trace:
         there = walk.send(question.namespace, _first_packet(question))
         if there.outcome is Outcome.DROPPED:
             return self._stopped(question, there, walk)

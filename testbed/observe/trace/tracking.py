@@ -41,10 +41,12 @@ class Tracked:
 
 @dataclass(slots=True)
 class Connections:
-    """By (where, zone): each switch and each kernel has its own. ``hash`` is what select groups choose by."""
+    """By (where, zone): each switch and each kernel has its own."""
 
-    hash: int = 1
     entries: dict[tuple[str, int], list[Entry]] = field(default_factory=dict)
+
+    def copy(self) -> Connections:
+        return Connections({key: [replace(entry) for entry in entries] for key, entries in self.entries.items()})
 
     def track(self, where: str, zone: int, packet: Packet, translate: bool) -> Tracked:
         """``ct(zone=..)``: the state of the packet, and the packet translated as its connection is."""

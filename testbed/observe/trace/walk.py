@@ -1,6 +1,6 @@
 """One packet's way through the lab: kernels and switches in turn, each asked for its part.
 
-    web-0's kernel -> veth -> br-int of n1 -> patch -> br-ex -> veth -> vpc -> veth -> vm-1's kernel
+web-0's kernel -> veth -> br-int of n1 -> patch -> br-ex -> veth -> vpc -> veth -> vm-1's kernel
 """
 
 from __future__ import annotations
@@ -19,15 +19,30 @@ from testbed.observe.trace.tracking import Connections
 
 MOST_HOPS = 60
 
+FIRST_CHOICE = 1
+ENOUGH = 16
+"""So many hashes in a row without a new choice: a select group with few buckets has shown all of them."""
+
+MOST_HASHES = 256
+"""Open vSwitch tells no more of them apart."""
+
 
 @dataclass
 class Walk:
-    """The packets of one connection; ``neighbours`` is shared by all of a lab's."""
+    """The packets of one connection; ``neighbours`` is shared by all of a lab's.
+
+    ``choices`` are hashes, one for each switch on the way that chooses among several ways on; what a real packet has
+    can't be known. Past the last of them the first way is taken. ``taken`` are those that were used, ``options`` (as
+    long) the hashes that would have led elsewhere, none where the choice was given.
+    """
 
     machine: Machine
     neighbours: dict[tuple[str, str, IPv4Address], tuple[str, str]]
     connections: Connections = field(default_factory=Connections)
     warnings: list[str] = field(default_factory=list)
+    choices: tuple[int, ...] = ()
+    taken: list[int] = field(default_factory=list)
+    options: list[tuple[int, ...]] = field(default_factory=list)
 
     def send(self, namespace: str, packet: Packet) -> Way:
         """A packet that a program, or the kernel itself, sends from ``namespace``."""
@@ -49,12 +64,34 @@ class Walk:
             case OnWire():
                 return Passed((), self._other_end(place), packet)
             case AtSwitch():
-                return pass_switch(self.machine, self.connections, place, packet)
+                return self._pass_switch(place, packet)
             case AtKernel() if packet.is_arp:
                 return self._hear_arp(place, packet)
             case AtKernel():
                 return KernelHop(self.machine, self.connections, self.warnings, place, self.neighbour).run(packet)
         raise AssertionError(place)
+
+    def _pass_switch(self, place: AtSwitch, packet: Packet) -> Passed:
+        given = len(self.taken) < len(self.choices)
+        choice = self.choices[len(self.taken)] if given else FIRST_CHOICE
+        before = self.connections.copy()
+        passed = pass_switch(self.machine, self.connections, place, packet, choice)
+        if passed.chosen:
+            self.taken.append(choice)
+            self.options.append(() if given else self._elsewhere(before, place, packet, passed))
+        return passed
+
+    def _elsewhere(self, before: Connections, place: AtSwitch, packet: Packet, first: Passed) -> tuple[int, ...]:
+        """Hashes by which the switch would have sent the packet on otherwise than ``first``, one for each way."""
+        found = {(first.place, first.packet): FIRST_CHOICE}
+        last_new = FIRST_CHOICE
+        for choice in range(FIRST_CHOICE + 1, MOST_HASHES):
+            if choice > last_new + ENOUGH:
+                break
+            passed = pass_switch(self.machine, before.copy(), place, packet, choice)
+            if (passed.place, passed.packet) not in found:
+                found[passed.place, passed.packet] = last_new = choice
+        return tuple(found.values())[1:]
 
     def _other_end(self, wire: OnWire) -> Place:
         switches = self.machine.switches
