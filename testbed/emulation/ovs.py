@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from testbed.emulation.ownership import find_processes, is_running
 from testbed.emulation.processes import Program, is_alive, launch, stop
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.state import Datapath
+from testbed.emulation.taps import see_tap, try_tap
 from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.model.wiring import Switch, TunnelNeighbour
 
@@ -51,6 +53,8 @@ class OpenVSwitches:
         wanted = tuple(switches)
         if not wanted:
             return
+        if self._datapath is Datapath.USERSPACE:
+            try_tap()
         template = self._write_template()
 
         def begin(enter: Enter) -> None:
@@ -61,8 +65,7 @@ class OpenVSwitches:
             for switch in wanted:
                 directory = self._rundir.ovs(switch.namespace)
                 self._await_socket(switch, directory / "db.sock", "ovsdb-server")
-                enter(self._rundir.namespace(switch.namespace))
-                self._launch_daemon(switch)
+                visiting(partial(self._launch_daemon, switch))
 
         visiting(begin)
 
@@ -184,10 +187,13 @@ class OpenVSwitches:
         arguments = [str(directory / "conf.db"), f"--remote=punix:{directory}/db.sock"]
         self._launch("ovsdb-server", switch, arguments)
 
-    def _launch_daemon(self, switch: Switch) -> None:
+    def _launch_daemon(self, switch: Switch, enter: Enter) -> None:
+        """In a thread of its own, which may have to give the daemon mounts of its own."""
         directory = self._rundir.ovs(switch.namespace)
         arguments = [f"unix:{directory}/db.sock"]
+        enter(self._rundir.namespace(switch.namespace))
         if self._datapath is Datapath.USERSPACE:
+            see_tap()
             arguments.append("--disable-system")
         self._launch("ovs-vswitchd", switch, arguments)
 
