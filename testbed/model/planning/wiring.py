@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from testbed.model import tables
 from testbed.model.cloud import Cluster, Subnet
 from testbed.model.desired import (
     CARRIER_PORT,
@@ -171,7 +172,8 @@ class _Scene:
             if veth.b.namespace == FABRIC:
                 number = int(veth.b.interface.removeprefix("e"))
                 ports.append(Port(veth.b.interface, number, PortKind.SYSTEM, veth.owner))
-        return Bridge(FABRIC_BRIDGE, FABRIC_DATAPATH, "fabric", GATEWAY_MAC, self._underlay, tuple(ports), "Fabric")
+        mac, mtu = GATEWAY_MAC, self._underlay
+        return Bridge(FABRIC_BRIDGE, FABRIC_DATAPATH, "fabric", mac, mtu, tuple(ports), "Fabric", tables.VPC)
 
     def _ex_bridge(self, node: PlannedNode) -> Bridge:
         ports = [Port("eth0", UPLINK_PORT, PortKind.SYSTEM, node.owner)]
@@ -180,7 +182,8 @@ class _Scene:
         patch = (("peer", "patch-ex"),)
         ports.append(Port("patch-int", PATCH_INT_PORT, PortKind.PATCH, node.owner, patch))
         mtu = self._clusters[node.cluster].underlay_mtu
-        return Bridge("br-ex", ex_datapath(node.index), "cluster", node.mac, mtu, tuple(ports), node.owner)
+        datapath = ex_datapath(node.index)
+        return Bridge("br-ex", datapath, "cluster", node.mac, mtu, tuple(ports), node.owner, tables.BR_EX)
 
     def _int_bridge(self, node: PlannedNode, pods: Iterable[PlannedPod]) -> Bridge:
         cluster = self._clusters[node.cluster]
@@ -193,7 +196,7 @@ class _Scene:
             mtu -= VXLAN_OVERHEAD
         ports += [Port(pod_interface(pod.port), pod.port, PortKind.SYSTEM, pod.owner) for pod in pods]
         datapath = int_datapath(node.index)
-        return Bridge("br-int", datapath, "cluster", node.int_mac, mtu, tuple(ports), node.owner)
+        return Bridge("br-int", datapath, "cluster", node.int_mac, mtu, tuple(ports), node.owner, tables.BR_INT)
 
     # addresses and routes --------------------------------------------------------------------------------
 
