@@ -237,3 +237,4 @@ class Cluster:
     eni_security_groups: tuple[str, ...] = ()  # replaces the generated default ENI group when given
     kube_proxy_mode: str = "iptables"
     warm_pool: WarmPool = WarmPool()
+    dns: bool = False  # whether the lab runs cluster DNS in it

@@ -20,7 +20,10 @@ class ContainerPort:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """``kind``: httpGet, tcpSocket or exec. ``port`` may be a container port's name. Times in seconds."""
+    """``kind``: httpGet, tcpSocket or exec. ``port`` may be a container port's name. Times in seconds.
+
+    ``host`` is asked instead of the pod's own address.
+    """
 
     kind: str
     port: str = ""
@@ -32,6 +35,7 @@ class Probe:
     timeout: float = 1
     success_threshold: int = 1
     failure_threshold: int = 3
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

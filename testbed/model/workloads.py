@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from testbed.model.kubernetes import Container
@@ -14,6 +14,8 @@ class Workload:
 
     ``host`` is the name of the network namespace (a hostNetwork pod runs in its node's), ``name`` the pod's,
     server's or internet host's own name, ``uid`` changes when it is replaced by another of the same name.
+    ``home`` is what its directories and logs are called: unlike ``name`` nobody else's in the lab. ``files``: (name,
+    text) pairs of the configuration that a component sees in ``/srv``.
     """
 
     name: str
@@ -30,6 +32,12 @@ class Workload:
     nameserver: IPv4Address | None = None
     search: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    home: str = ""
+    files: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @property
+    def folder(self) -> str:
+        return self.home or self.name
 
 
 @dataclass(frozen=True, slots=True)

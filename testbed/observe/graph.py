@@ -1,9 +1,13 @@
-"""The running lab as a picture: what is inside what, and what hangs on the cloud. Pure; rendering is elsewhere."""
+"""The running lab as a picture: what is inside what, and what hangs on the cloud. Pure; rendering is elsewhere.
+
+Pods that a cluster brings with it (cluster DNS) are left out.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from testbed.model.planning.dns import NAMESPACE
 from testbed.operations.memory import Memory
 
 MOST_PODS = 24
@@ -70,7 +74,7 @@ def _nodes(memory: Memory, subnet: str) -> tuple[Box, ...]:
         pods = [
             Box("pod", pod.name, (str(pod.address),))
             for pod in memory.pods
-            if (pod.cluster, pod.node) == (node.cluster, node.name)
+            if (pod.cluster, pod.node) == (node.cluster, node.name) and pod.namespace != NAMESPACE
         ]
         blocks = (", ".join(map(str, node.blocks)),) if node.blocks else ()
         more = max(0, len(pods) - MOST_PODS)

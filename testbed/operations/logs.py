@@ -7,6 +7,7 @@ from pathlib import Path
 
 from testbed.emulation.rundir import RunDir
 from testbed.model.kubernetes import Container
+from testbed.model.planning.workloads import home_of
 from testbed.operations.errors import BadRequestError
 from testbed.operations.hosts import find_pod
 from testbed.operations.memory import Memory
@@ -28,14 +29,16 @@ def container_log(rundir: RunDir, memory: Memory, what: str, container: str | No
     """The log of a container of a pod, server or internet host; of its first when none is named."""
     name = what.partition("/")[2] or what
     names = next((_names(host.containers) for host in memory.hosts if host.name == name), None)
+    folder = name
     if names is None:
-        names = _names(find_pod(memory, name, namespace).template.spec.containers)
+        pod = find_pod(memory, name, namespace)
+        names, folder = _names(pod.template.spec.containers), home_of(pod)
     if not names:
         raise BadRequestError(f"{what} runs no container")
     if container is not None and container not in names:
         raise BadRequestError(f"{what} has no container {container}; it has: {', '.join(names)}")
     chosen = container or names[0]
-    return _existing(Runtime(rundir.path).log(name, chosen), f"container {chosen} of {what}")
+    return _existing(Runtime(rundir.path).log(folder, chosen), f"container {chosen} of {what}")
 
 
 def _names(containers: Iterable[Container]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from testbed.model.desired import ClustersState, FabricLoadBalancer, FabricState
 from testbed.model.planning.faults import PlanError
 from testbed.model.planning.plan import Plan
 from testbed.model.planning.resolved import PlannedHost, PlannedNic, PlannedNode, PlannedPod
-from testbed.observe import captures, probes
+from testbed.observe import captures, names, probes
 from testbed.observe.connections import Connection, connected
 from testbed.observe.flows import read_settled_flows
 from testbed.observe.probes import DEFAULT_TIMEOUT, Seen
@@ -277,6 +278,16 @@ class RunningLab:
     def run(self, host: Host, *argv: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
         """Run a program in ``host``'s namespace and return its result."""
         return run_in(self.rundir, host.host, argv, timeout)
+
+    def lookup(self, host: Host, name: str, kind: str = "A", tcp: bool = False) -> names.Answer:
+        """What ``name`` means to ``host``, by its own resolv.conf."""
+        return names.lookup(self.rundir, host.host, name, kind, tcp)
+
+    def until_name(self, host: Host, name: str, expected: str, limit: float = 10.0) -> float:
+        """Return when ``name`` means ``expected`` to ``host``; milliseconds until then."""
+        begin = time.monotonic()
+        until(lambda: str(self.lookup(host, name)) == expected, limit, f"{name} to be {expected}")
+        return (time.monotonic() - begin) * 1000
 
     def again(self) -> None:
         """Read the lab's memory again, after a change made elsewhere."""

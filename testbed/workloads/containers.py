@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import time
+from dataclasses import replace
 from typing import Any, Protocol
 
 from testbed.model.codec import to_plain
@@ -221,7 +222,8 @@ def _nothing() -> None:
 
 def meta_of(worker: ContainerWorker) -> dict[str, Any]:
     """What the runtime keeps for the next kubelet."""
+    bare = replace(worker.workload, files=())  # they may be larger than a message
     return {
-        "workload": to_plain(worker.workload), "container": worker.container.name, "restarts": worker.restarts,
+        "workload": to_plain(bare), "container": worker.container.name, "restarts": worker.restarts,
         "digest": digest(worker.container), "started_at": time.time(),
     }  # fmt: skip

@@ -19,21 +19,19 @@ import time
 from pathlib import Path
 
 from testbed.model.codec import from_plain, to_plain
+from testbed.model.components import is_component
 from testbed.model.workloads import Workload, WorkloadsState, WorkloadsStatus
-from testbed.workloads.components import is_component
 from testbed.workloads.containers import ContainerWorker
 from testbed.workloads.logs import bound_log
 from testbed.workloads.loop import Loop
 from testbed.workloads.node import LocalNode
 from testbed.workloads.pods import PodWorker
-from testbed.workloads.reload import ConfigWatcher
 from testbed.workloads.rundir import RunDir, write_atomically
 from testbed.workloads.runtimeclient import Known, RuntimeClient
 
 log = logging.getLogger("kubelet")
 
 LOOK_EVERY = 0.025
-LOOK_AT_CONFIG_EVERY = 0.1
 BOUND_LOGS_EVERY = 5.0
 WRITE_AT_MOST_EVERY = 0.02
 
@@ -53,7 +51,7 @@ class Kubelet:
         self._write_planned = False
         self._runtime = RuntimeClient(self._loop, rundir, lab, self._on_listed)
         self._node = LocalNode(self._loop, rundir, self._runtime, self._changed)
-        self._configs = ConfigWatcher(rundir)
+        self._reload: set[Identity] = set()  # have other files than those that they have read
         self._looking = self._sync_planned = False
 
     def run(self) -> None:
@@ -62,7 +60,6 @@ class Kubelet:
             signal.signal(number, self._terminate)
         self._runtime.connect()
         self._loop.later(0, self._bound_logs)
-        self._loop.later(0, self._reload_configs)
         self._loop.run()
         self._write_status()
 
@@ -133,10 +130,12 @@ class Kubelet:
             found = self._pods.get(identity)
             if found and not found.stopping:
                 if found.workload != workload:
+                    self._configure(identity, workload)
                     found.update(workload)
                 found.start()
             elif workload.name not in leaving:
                 self._add(workload).start()
+        self._reload_components()
         self._dirty = True
         self._plan_write()
 
@@ -159,6 +158,7 @@ class Kubelet:
 
     def _changed(self, worker: ContainerWorker) -> None:
         self._changed_pod((worker.workload.name, worker.workload.uid))
+        self._reload_components()
 
     def _changed_pod(self, identity: Identity) -> None:
         self._statuses.pop(identity, None)
@@ -195,15 +195,21 @@ class Kubelet:
         for pod in self._pods.values():
             for worker in pod.containers.values():
                 if worker.pid:
-                    bound_log(self._rundir.log(pod.workload.name, worker.container.name))
+                    bound_log(self._rundir.log(pod.workload.folder, worker.container.name))
 
-    def _reload_configs(self) -> None:
-        self._loop.later(LOOK_AT_CONFIG_EVERY, self._reload_configs)
-        workers = [worker for pod in self._pods.values() for worker in pod.containers.values()]
-        components = [worker for worker in workers if is_component(worker.container.image) and worker.pid]
-        changed = self._configs.read_changed({worker.workload.name for worker in components})
-        for worker in components:
-            if worker.workload.name in changed:
+    def _configure(self, identity: Identity, workload: Workload) -> None:
+        if workload.files and self._node.configure(workload):
+            self._reload.add(identity)
+
+    def _reload_components(self) -> None:
+        """Tell those that have new files, once they are ready: before, the signal might find nobody who hears it."""
+        for identity in list(self._reload):
+            pod = self._pods.get(identity)
+            components = [w for w in pod.containers.values() if is_component(w.container.image)] if pod else []
+            if not all(worker.ready for worker in components):
+                continue
+            self._reload.discard(identity)
+            for worker in components:
                 self._node.signal(worker, signal.SIGHUP)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from testbed.model.kubernetes import Probe
 from testbed.model.workloads import Workload
 from testbed.workloads.channel import Message
-from testbed.workloads.components import is_privileged
+from testbed.workloads.components import is_privileged, remove_config, write_config
 from testbed.workloads.containers import ContainerWorker, meta_of
 from testbed.workloads.images import Kind, Program, plan_environment
 from testbed.workloads.logs import open_log
@@ -60,7 +60,7 @@ class LocalNode:
             worker.on_failed("Completed", "", 0)
             return
         try:
-            log = open_log(self._rundir, work.name, worker.container.name)
+            log = open_log(self._rundir, work.folder, worker.container.name)
             try:
                 request = {"program": _plain(program, worker), "meta": json.dumps(meta_of(worker))}
                 request |= self._surroundings(worker, program)
@@ -80,6 +80,8 @@ class LocalNode:
     def _surroundings(self, worker: ContainerWorker, program: Program) -> Message:
         if program.kind is not Kind.EXEC:
             return {}
+        if worker.workload.files:
+            write_config(self._rundir, worker.workload)
         sandbox = prepare_sandbox(self._rundir, worker.workload)
         privileged = is_privileged(worker.container.image, worker.workload)
         return {"sandbox": {"hostname": sandbox.hostname, "files": sandbox.files}, "privileged": privileged}
@@ -102,19 +104,24 @@ class LocalNode:
     def signal(self, worker: ContainerWorker, number: int) -> None:
         self._runtime.signal(worker.id, number)
 
+    def configure(self, workload: Workload) -> bool:
+        """Give a component its files; whether they are others than before."""
+        return write_config(self._rundir, workload)
+
     def forget(self, worker: ContainerWorker) -> None:
         self._runtime.forget(worker.id)
 
     def clean(self, workload: Workload, keep_logs: bool) -> None:
         """Take away the files of a workload that is gone."""
-        home = self._rundir.home(workload.name)
+        home = self._rundir.home(workload.folder)
         for name in render_files(workload):
             (home / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # it has a configuration, or never had files
+        remove_config(self._rundir, workload)
+        with contextlib.suppress(OSError):  # it never had files
             home.rmdir()
         if not keep_logs:
             for container in workload.containers:
-                log = self._rundir.log(workload.name, container.name)
+                log = self._rundir.log(workload.folder, container.name)
                 for path in (log, log.with_name(f"{log.name}.1")):
                     path.unlink(missing_ok=True)
 
@@ -122,7 +129,8 @@ class LocalNode:
         if probe.kind == "exec":
             return self._ask_program(worker, probe, verdict)
         netns = self._rundir.netns(worker.workload.host)
-        check = start_check(self._loop, netns, str(worker.workload.address), probe, worker.container, verdict)
+        address = probe.host or str(worker.workload.address)
+        check = start_check(self._loop, netns, address, probe, worker.container, verdict)
         return check.cancel if check else _nothing
 
     def _ask_program(self, worker: ContainerWorker, probe: Probe, verdict: Verdict) -> Act:

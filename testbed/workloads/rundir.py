@@ -4,8 +4,8 @@ workloads.json          what has to run (WorkloadsState), written by the lab
 workloads.status.json   what runs (WorkloadsStatus), written by the kubelet when it changes
 workloads.sock          the runtime's socket
 netns/<host>            network namespaces
-workloads/<name>/       resolv.conf, hosts, hostname; config/ is what the workload sees as /srv
-logs/<name>.<container>.log, .log.1, logs/kubelet.log
+workloads/<folder>/     resolv.conf, hosts, hostname; config/ is what the workload sees as /srv
+logs/<folder>.<container>.log, .log.1, logs/kubelet.log
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def render_files(workload: Workload) -> dict[str, str]:
 
 def prepare_sandbox(rundir: RunDir, workload: Workload) -> Sandbox:
     """Write the workload's files into the run directory and say what has to be mounted where."""
-    home = rundir.home(workload.name)
+    home = rundir.home(workload.folder)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     shown = []
     for name, text in render_files(workload).items():
@@ -62,7 +62,7 @@ def prepare_sandbox(rundir: RunDir, workload: Workload) -> Sandbox:
         if not path.exists() or path.read_text() != text:
             write_atomically(path, text, mode=0o644)
         shown.append((f"/etc/{name}", str(path)))
-    config = rundir.config(workload.name)
+    config = rundir.config(workload.folder)
     if config.is_dir():
         shown.append((CONFIG, str(config)))
     return Sandbox(workload.hostname or workload.name, tuple(shown))

@@ -29,6 +29,9 @@ CLAIMED: dict[tuple[str, str], set[int]] = {
     ("egress", "tunnel"): {82, 84, 85, 87},
     ("egress", "vpc"): {82, 84, 85, 87},
     ("egress", "eni"): {83, 84, 85, 86, 87},
+    ("dns", "tunnel"): {63, 64},
+    ("dns", "vpc"): {63, 64},
+    ("dns", "eni"): {63, 64},
 }
 """Numbers of the assertions that must be among a scenario's checks, whatever else it checks."""
 

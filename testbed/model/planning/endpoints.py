@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 
 from testbed.model.desired import ServiceEndpoint
 from testbed.model.kubernetes import EndpointSlice, KubeServicePort, Service
+from testbed.model.lab import Lab
 from testbed.model.planning.observed import Observed
 from testbed.model.planning.resolved import PlannedPod
 
@@ -35,8 +36,11 @@ class Backend:
 class Endpoints:
     """Looks up backends by Service; built once per planning run."""
 
-    def __init__(self, pods: Sequence[PlannedPod], slices: Sequence[EndpointSlice], observed: Observed) -> None:
+    def __init__(self, lab: Lab, pods: Sequence[PlannedPod], observed: Observed) -> None:
         self._observed = observed
+        self._governing = {
+            f"StatefulSet/{item.cluster}/{item.namespace}/{item.name}": item.service_name for item in lab.stateful_sets
+        }
         self._by_label: Mapping[tuple[str, str, str, str], list[PlannedPod]] = defaultdict(list)
         for pod in pods:
             if pod.node is None:
@@ -44,7 +48,7 @@ class Endpoints:
             for key, value in pod.template.labels:
                 self._by_label[pod.cluster, pod.namespace, key, value].append(pod)
         self._slices: Mapping[tuple[str, str, str], list[EndpointSlice]] = defaultdict(list)
-        for item in slices:
+        for item in lab.endpoint_slices:
             self._slices[item.cluster, item.namespace, item.service].append(item)
 
     def of(self, service: Service) -> tuple[Backend, ...]:
@@ -76,7 +80,7 @@ class Endpoints:
         serving = pod.uid in self._observed.ready
         spec = pod.template.spec
         named = spec.hostname if spec.subdomain == service.name else None
-        stateful = pod.name if pod.controller.startswith("StatefulSet/") else ""
+        stateful = pod.name if self._governing.get(pod.controller) == service.name else ""
         return Backend(
             pod.address,
             pod.node,

@@ -17,6 +17,7 @@ from testbed.model.planning.balancers import (
 )
 from testbed.model.planning.cluster import plan_clusters
 from testbed.model.planning.dnat import plan_dnat_rules
+from testbed.model.planning.dns import plan_dns_files, plan_dns_pods, with_dns
 from testbed.model.planning.eips import PlannedEip, plan_eips
 from testbed.model.planning.endpoints import Endpoints
 from testbed.model.planning.fabric import CloudParts, plan_fabric
@@ -74,6 +75,7 @@ def plan_lab(
     the lab can't be made.
     """
     faults: list[PlanFault] = []
+    lab = with_dns(lab)
     allocator = Allocator(ledger)
     claim_fixed_addresses(lab, allocator)
     nodes = plan_nodes(lab, allocator, faults)
@@ -87,33 +89,36 @@ def plan_lab(
     requests = plan_requests(lab, ledger.incarnations)
     names = [FABRIC, *(node.name for node in nodes), *(host.name for host in hosts)]
     placed = plan_pods(lab, requests, nodes, ledger, allocator, names, now)
+    dns_pods = plan_dns_pods(lab, placed.nodes)
+    pods = (*placed.pods, *dns_pods)
     public = [balancer.owner for balancer in balancers if balancer.public]
-    eips = plan_eips(lab, placed.nodes, placed.pods, hosts, public, allocator, faults)
-    endpoints = Endpoints(placed.pods, lab.endpoint_slices, observed)
+    eips = plan_eips(lab, placed.nodes, pods, hosts, public, allocator, faults)
+    endpoints = Endpoints(lab, pods, observed)
     services = plan_services(lab, endpoints, allocator, faults)
     dnat = plan_dnat_rules(services, placed.nodes, faults)
-    parts = CloudParts(lab, placed.nodes, placed.pods, hosts, eips, balancers, services, dnat, observed)
+    parts = CloudParts(lab, placed.nodes, pods, hosts, eips, balancers, services, dnat, observed)
     if faults:
         raise PlanError(tuple(faults))  # the documents below need every node and address
     fabric = plan_fabric(parts, allocator, generation, faults)
     if faults:
         raise PlanError(tuple(faults))
     ports = plan_service_ports(lab, services, balancers, eips)
+    files = plan_dns_files(lab, dns_pods, services, hosts)
     return Plan(
         generation=generation,
         datapath=datapath,
         lab=lab,
         nodes=placed.nodes,
-        pods=placed.pods,
+        pods=pods,
         hosts=hosts,
         eips=eips,
         services=services,
         balancers=balancers,
         health_checks=plan_health_checks(lab, balancers, services, placed.nodes),
         fabric=fabric,
-        clusters=plan_clusters(lab, placed.nodes, placed.pods, ports, allocator, generation),
-        workloads=plan_workloads(lab, placed.pods, hosts, generation),
-        wiring=plan_wiring(lab, placed.nodes, placed.pods, hosts, datapath, ports),
+        clusters=plan_clusters(lab, placed.nodes, pods, ports, allocator, generation),
+        workloads=plan_workloads(lab, pods, hosts, files, generation),
+        wiring=plan_wiring(lab, placed.nodes, pods, hosts, datapath, ports),
         ledger=_ledger(allocator, placed, requests, ledger),
         observed=observed,
     )

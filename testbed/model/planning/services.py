@@ -112,7 +112,7 @@ class _Numbers:
         self._allocator = allocator
         for name, cidr in self._ranges.items():
             allocator.fix(f"service/{name}", "kubernetes", 1)
-            allocator.fix(f"service/{name}", "kube-dns", int(dns_address(cidr)) - int(cidr.network_address))
+            allocator.fix(f"service/{name}", "kube-system/kube-dns", int(dns_address(cidr)) - int(cidr.network_address))
         for service in services:
             self._fix(service)
 

@@ -20,6 +20,7 @@ from testbed.model.desired import (
 )
 from testbed.model.lab import Lab
 from testbed.model.planning import firewall
+from testbed.model.planning.dns import resolver_of
 from testbed.model.planning.names import (
     FABRIC,
     FABRIC_BRIDGE,
@@ -116,7 +117,8 @@ class _Scene:
         for node in self._nodes:
             yield Namespace(node.name, NamespaceKind.NODE, node.owner, _NODE_SYSCTLS)
         for pod in self._pods:
-            yield Namespace(pod.host, NamespaceKind.POD, pod.owner)
+            nameserver, search = resolver_of(pod, self._clusters)
+            yield Namespace(pod.host, NamespaceKind.POD, pod.owner, nameserver=nameserver, search=search)
         for host in self._hosts:
             kind = NamespaceKind.SERVER if host.vpc else NamespaceKind.INTERNET
             if host.balancer:

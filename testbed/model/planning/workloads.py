@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 
+from testbed.model.cloud import Cluster
 from testbed.model.lab import Lab
+from testbed.model.planning.dns import resolver_of
 from testbed.model.planning.resolved import PlannedHost, PlannedPod
 from testbed.model.workloads import Workload, WorkloadsState
 
+Files = Mapping[str, tuple[tuple[str, str], ...]]
+"""The configuration of the lab's own components, by the key of their pod or the owner of their host."""
+
 
 def plan_workloads(
-    lab: Lab, pods: Sequence[PlannedPod], hosts: Sequence[PlannedHost], generation: int
+    lab: Lab, pods: Sequence[PlannedPod], hosts: Sequence[PlannedHost], files: Files, generation: int
 ) -> WorkloadsState:
-    return WorkloadsState(generation, (*_pods(pods), *_hosts(hosts)))
+    clusters = {cluster.name: cluster for cluster in lab.clusters}
+    return WorkloadsState(generation, (*_pods(pods, clusters, files), *_hosts(hosts, files)))
 
 
-def _pods(pods: Sequence[PlannedPod]) -> Iterator[Workload]:
+def home_of(pod: PlannedPod) -> str:
+    """What the pod's directories and logs are called: its own namespace's name, or one made of its own."""
+    return f"{pod.name}.{pod.namespace}" if pod.host_network else pod.host
+
+
+def _pods(pods: Sequence[PlannedPod], clusters: Mapping[str, Cluster], files: Files) -> Iterator[Workload]:
     for pod in pods:
         if pod.node is None or pod.address is None:
             continue
         spec = pod.template.spec
+        nameserver, search = resolver_of(pod, clusters)
         yield Workload(
             name=pod.name,
             host=pod.host,
@@ -33,11 +45,15 @@ def _pods(pods: Sequence[PlannedPod]) -> Iterator[Workload]:
             restart_policy=spec.restart_policy,
             termination_grace_seconds=spec.termination_grace_seconds,
             hostname=spec.hostname or pod.name,
+            nameserver=nameserver,
+            search=search,
             labels=pod.template.labels,
+            home=home_of(pod),
+            files=files.get(pod.key, ()),
         )
 
 
-def _hosts(hosts: Sequence[PlannedHost]) -> Iterator[Workload]:
+def _hosts(hosts: Sequence[PlannedHost], files: Files) -> Iterator[Workload]:
     for host in hosts:
         if host.containers:
             yield Workload(
@@ -48,4 +64,5 @@ def _hosts(hosts: Sequence[PlannedHost]) -> Iterator[Workload]:
                 address=IPv4Address(host.address),
                 containers=host.containers,
                 hostname=host.name,
+                files=files.get(host.owner, ()),
             )

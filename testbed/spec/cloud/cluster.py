@@ -95,6 +95,7 @@ def convert_cluster(
         eni_security_groups=tuple(spec.eni_security_groups),
         kube_proxy_mode=spec.kube_proxy_mode,
         warm_pool=_warm_pool(spec.warm_pool),
+        dns=spec.dns,
     )
     return ConvertedCluster(cluster, place.made_vpcs, place.made_subnets)
 

@@ -221,6 +221,7 @@ class ClusterSpec(Part):
         default_factory=list, description="eni model: the pods' groups, instead of the generated one."
     )
     warm_pool: WarmPoolSpec | None = Field(default=None, description="eni model.")
+    dns: bool = Field(default=True, description="Whether cluster DNS runs, and pods ask it.")
 
 
 SPECS: dict[str, type[Part]] = {

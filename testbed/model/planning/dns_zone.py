@@ -1,4 +1,4 @@
-"""Cluster DNS: the zone that answers for Services, pods and the other names of a lab, and the server's configuration.
+"""The zone of cluster DNS that answers for Services, pods and the other names of a lab, and the server's configuration.
 
 Source: "Kubernetes DNS-Based Service Discovery", schema version 1.1.0. The server is NSD with one zone, the root: so
 every name that is not in it does not exist, reverse names and names outside the cluster included, and there is
@@ -8,6 +8,7 @@ nothing to forward to. Why NSD: it answers SRV, PTR and CNAME from a zone file, 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -95,7 +96,7 @@ def _srv(name: str, ports: Sequence[KubeServicePort], targets: Iterable[str]) ->
 
 
 def render_zone(records: Sequence[Record], serial: int, domain: str = DOMAIN) -> str:
-    """The zone file. ``serial`` tells versions apart; 5 s is how long anyone may remember an answer."""
+    """The zone file. ``serial`` (32 bits) tells versions apart; 5 s is how long anyone may remember an answer."""
     lines = [
         "$ORIGIN .",
         f"$TTL {TTL}",
@@ -105,11 +106,12 @@ def render_zone(records: Sequence[Record], serial: int, domain: str = DOMAIN) ->
     return "\n".join(lines + [f"{name} {kind} {data}" for name, kind, data in records]) + "\n"
 
 
-def render_server(port: int = 53) -> str:
+def render_server(address: IPv4Address) -> str:
     """``nsd.conf``: everything in memory, one process, no remote control, as whatever user starts it."""
     return f"""\
 server:
-    ip-address: 0.0.0.0@{port}
+    ip-address: {address}@53
+    ip-freebind: yes
     server-count: 1
     do-ip6: no
     username: ""
@@ -118,7 +120,7 @@ server:
     xfrdfile: ""
     zonelistfile: ""
     zonesdir: "/srv"
-    xfrdir: "/tmp"
+    xfrdir: "/srv/state"
     round-robin: yes
     minimal-responses: yes
     hide-version: yes
@@ -132,9 +134,10 @@ zone:
 """
 
 
-def render_files(records: Sequence[Record], serial: int, domain: str = DOMAIN) -> dict[str, str]:
-    """The configuration directory of the DNS workload. Equal records and serial make equal files."""
-    return {"nsd.conf": render_server(), "zone": render_zone(records, serial, domain)}
+def render_files(records: Sequence[Record], address: IPv4Address, domain: str = DOMAIN) -> dict[str, str]:
+    """The configuration directory of a server that answers at ``address``. Equal records make equal files."""
+    serial = int.from_bytes(hashlib.blake2b(repr(records).encode(), digest_size=4).digest(), "big")
+    return {"nsd.conf": render_server(address), "zone": render_zone(records, serial, domain)}
 
 
 def search_list(namespace: str, domain: str = DOMAIN) -> tuple[str, ...]:

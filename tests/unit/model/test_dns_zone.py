@@ -5,8 +5,16 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 from testbed.model.kubernetes import KubeServicePort, Service
+from testbed.model.planning.dns_zone import (
+    DnsEndpoint,
+    DnsHost,
+    DnsService,
+    plan_zone,
+    render_files,
+    render_zone,
+    search_list,
+)
 from testbed.model.source import Source
-from testbed.workloads.dns import DnsEndpoint, DnsHost, DnsService, plan_zone, render_files, render_zone, search_list
 
 NOWHERE = Source("lab.yaml", 1)
 VERSION = ("dns-version.cluster.local.", "TXT", '"1.1.0"')
@@ -66,7 +74,9 @@ def test_hosts_outside_and_another_domain() -> None:
 
 def test_the_order_of_services_does_not_matter() -> None:
     items = [DnsService(service(name), IPv4Address(f"10.247.0.{n}")) for n, name in enumerate("abc")]
-    assert render_files(plan_zone(items), 1) == render_files(plan_zone(items[::-1]), 1)
+    address = IPv4Address("192.168.0.2")
+    assert render_files(plan_zone(items), address) == render_files(plan_zone(items[::-1]), address)
+    assert render_files(plan_zone(items), address)["zone"] != render_files(plan_zone(items[:2]), address)["zone"]
 
 
 def test_zone_text() -> None:

@@ -1,0 +1,40 @@
+"""The lab's own components that run as workloads: real programs with a configuration that planning renders.
+
+Their images are no user's: the prefix is not a registry. They see their configuration (``Workload.files``) as ``/srv``
+and read it again on SIGHUP, which the kubelet sends when it has changed; in ``/srv/state`` they may write.
+"""
+
+from __future__ import annotations
+
+from testbed.model.kubernetes import Container, Probe
+
+PREFIX = "lab.internal/"
+DNS_IMAGE = PREFIX + "dns"
+PROXY_IMAGE = PREFIX + "proxy"
+
+PROXY_ALIVE_PORT = 8404
+"""Where the proxy answers on its loopback whether it is there: it has no other port that is always its own."""
+
+
+def dns_container() -> Container:
+    """Cluster DNS: NSD, which answers one zone file on port 53, UDP and TCP."""
+    return Container(
+        "dns",
+        DNS_IMAGE,
+        command=("nsd", "-d", "-c", "/srv/nsd.conf"),
+        readiness=Probe("tcpSocket", "53", period=1),
+    )
+
+
+def proxy_container() -> Container:
+    """The layer-7 load balancer: HAProxy as master and worker, so that a reload loses no connection."""
+    return Container(
+        "proxy",
+        PROXY_IMAGE,
+        command=("haproxy", "-W", "-db", "-f", "/srv/haproxy.cfg"),
+        readiness=Probe("tcpSocket", str(PROXY_ALIVE_PORT), period=1, host="127.0.0.1"),
+    )
+
+
+def is_component(image: str) -> bool:
+    return image.startswith(PREFIX)
