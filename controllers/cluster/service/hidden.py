@@ -58,7 +58,10 @@ def _hide(view: NodeView) -> Iterator[Flow]:
     )
     to_itself = _as_node(node, HAIRPIN_SOURCE_PORTS)
     for pod in node.pods:
-        if not pod.exclusive:
+        if pod.exclusive:
+            by_link = match({HIDDEN: 1}, ipv4_src=pod.address)
+            yield Flow("hide", 260, by_link, as_node, owner=pod.owner, note="its link carries the Service range only")
+        else:
             itself = match({SERVED: 1}, ipv4_src=pod.address, ipv4_dst=pod.address)
             yield Flow("hide", 260, itself, to_itself, owner=pod.owner, note="is its own endpoint")
     if view.model is NetworkModel.ENI:
