@@ -12,6 +12,7 @@ from pathlib import Path
 
 from testbed.emulation import syscalls
 from testbed.emulation.errors import EmulationError
+from testbed.emulation.mounts import own_mounts
 from testbed.emulation.netns import Enter, enter, let_go_of_labs, visiting
 from testbed.emulation.ownership import find_processes, is_zombie, mark
 from testbed.emulation.rundir import RunDir
@@ -106,8 +107,7 @@ def exec_in(rundir: RunDir, namespace: str, arguments: Sequence[str]) -> None:
 
 def private_mounts(rundir: RunDir, namespace: str) -> None:
     """Give the calling thread mounts of its own: /sys of its network namespace, and resolv.conf where one is set."""
-    syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    own_mounts()
     let_go_of_labs()
     syscalls.mount("sysfs", "/sys", "sysfs", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     resolver = rundir.etc(namespace) / "resolv.conf"

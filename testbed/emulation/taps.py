@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from testbed.emulation import syscalls
 from testbed.emulation.errors import MachineLacksError
+from testbed.emulation.mounts import own_mounts
 from testbed.emulation.netns import Enter, let_go_of_labs, visiting
 
 TUN = "/dev/net/tun"
@@ -36,8 +37,7 @@ def see_tap() -> None:
     """Give the calling thread mounts of its own with the kernel's ``/dev``, unless ``/dev/net/tun`` is there."""
     if os.path.exists(TUN):
         return
-    syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    own_mounts()
     let_go_of_labs()
     with suppress(OSError):  # the error that counts is that of opening the device
         syscalls.mount("devtmpfs", "/dev", "devtmpfs", syscalls.MS_NOSUID | syscalls.MS_NOEXEC)

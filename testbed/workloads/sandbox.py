@@ -21,6 +21,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.emulation.mounts import own_mounts
 from testbed.model.workloads import Workload
 from testbed.workloads import syscalls
 from testbed.workloads.rundir import RunDir, write_atomically
@@ -73,9 +74,9 @@ def enter_sandbox(sandbox: Sandbox, own_processes: bool) -> None:
 
     ``own_processes``: it is the first of a PID namespace, so ``/proc`` is mounted anew.
     """
-    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS)
+    syscalls.unshare(syscalls.CLONE_NEWUTS)
     socket.sethostname(sandbox.hostname)
-    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    own_mounts()
     safe = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
     for target, source in sandbox.files:
         if os.path.exists(target):
@@ -116,8 +117,7 @@ def hide_lab_mounts(run_root: Path) -> None:
     Each container's mount namespace copies the table of mounts: with a thousand namespace files in it, a thousand
     containers would hold a million mounts, and would keep each other's network namespaces alive.
     """
-    syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    own_mounts()
     for point in reversed(_lab_mounts(run_root)):
         syscalls.detach(point)
 

@@ -40,14 +40,16 @@ RULES = {
         ("yaml", "pydantic", "pydantic_core", "kubernetes_validate", "jsonschema", "referencing", "cryptography"),
     ),
     "testbed.emulation": Rule(("testbed.model",), ("mininet", "pyroute2", "ovs")),
-    "testbed.workloads": Rule(("testbed.model",), ("dnslib",)),
+    "testbed.workloads": Rule(("testbed.model", "testbed.emulation.mounts"), ("dnslib",)),
     "testbed.operations": Rule(("testbed.model", "testbed.spec", "testbed.emulation", "testbed.workloads"), ("yaml",)),
     "testbed.observe": Rule(("testbed.model", "testbed.emulation", "testbed.operations"), ("scapy",)),
     "testbed.report": Rule(
-        ("testbed.model", "testbed.emulation", "testbed.operations", "testbed.observe"), ("rich", "yaml")
+        ("testbed.model", "testbed.emulation", "testbed.operations", "testbed.observe", "testbed.perf"),
+        ("rich", "yaml", "matplotlib"),
     ),
     "testbed.scenario": Rule(_BELOW_THE_COMMAND_LINE, ("scapy", "yaml")),
     "testbed.bench": Rule(_BELOW_THE_COMMAND_LINE),
+    "testbed.perf": Rule((*_BELOW_THE_COMMAND_LINE[:-1], "testbed.scenario")),
     "testbed.cli": Rule(("testbed",), ("click", "rich")),
     "controllers": Rule(("testbed.model",)),
     "scenarios": Rule(("testbed.scenario",)),
