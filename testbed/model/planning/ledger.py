@@ -12,6 +12,17 @@ from ipaddress import IPv4Address, IPv4Network
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenGroups:
+    """Security groups that were found for a pod when it started: its annotation's, its node pool's or cluster's, and
+    those that its annotation adds. They stay for its life; only a SecurityGroup policy changes running pods.
+    """
+
+    own: tuple[str, ...] = ()
+    standing: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PodLease:
     """Where a pod was placed and what it was given. ``host`` is the name of its network namespace."""
 
@@ -20,6 +31,7 @@ class PodLease:
     address: IPv4Address | None = None
     port: int = 0
     incarnation: int = 0
+    groups: ChosenGroups | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from testbed.model.cloud import Cluster, Subnet
 from testbed.model.desired import FIRST_POD_PORT, NetworkModel
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator, ExhaustedError
-from testbed.model.planning.ledger import BoundNic, Ledger, PodLease
+from testbed.model.planning.ledger import BoundNic, ChosenGroups, Ledger, PodLease
 from testbed.model.planning.names import eni_mac, pod_mac
 from testbed.model.planning.nics import NodeNics
 from testbed.model.planning.nodes import block_pool
@@ -121,12 +121,10 @@ class _Placer:
             return replace(planned, pending=str(reason))
         self._occupy(room, request, address, port)
         host = room.node.name if request.template.spec.host_network else self._host_name(request)
-        lease = PodLease(room.node.key, host, None if nic else address, port, request.incarnation)
-        if not request.template.spec.host_network:
-            self._leases[request.key] = lease
-        else:
-            self._leases[request.key] = replace(lease, address=None)
         plan_nic = room.nics.planned(nic) if room.nics and nic else None
+        groups = self._choose_groups(request, room) if plan_nic else None
+        kept = None if nic or request.template.spec.host_network else address
+        self._leases[request.key] = PodLease(room.node.key, host, kept, port, request.incarnation, groups)
         return replace(
             planned,
             host=host,
@@ -135,8 +133,12 @@ class _Placer:
             mac=eni_mac(plan_nic.eni) if plan_nic else pod_mac(address),
             port=port,
             nic=plan_nic,
-            security_groups=self._groups.of(request, room.node, room.cluster) if plan_nic else (),
+            security_groups=self._groups.of(request, groups) if groups else (),
         )
+
+    def _choose_groups(self, request: PodRequest, room: _Room) -> ChosenGroups:
+        lease = self.lease_of(request)
+        return self._groups.choose(request, room.node, room.cluster, lease.groups if lease else None)
 
     def _find_place(self, request: PodRequest) -> tuple[_Room, IPv4Address, BoundNic | None, int]:
         """The room with its address.

@@ -14,6 +14,7 @@ from testbed.model.lab import Lab
 
 ANYWHERE = IPv4Network("0.0.0.0/0")
 NODE_PORTS = (30000, 32767)
+DEFAULT_GROUP = "default"
 
 
 def plan_security_groups(lab: Lab, networks: dict[str, int]) -> tuple[FabricSecurityGroup, ...]:
@@ -21,6 +22,15 @@ def plan_security_groups(lab: Lab, networks: dict[str, int]) -> tuple[FabricSecu
     groups = {group.name: group for group in _generated(lab, networks)}
     groups |= {group.name: group for group in _asked(lab, networks)}
     return tuple(groups.values())
+
+
+def group_names(lab: Lab) -> set[tuple[str, str]]:
+    """(VPC, name) of every group of the lab, those made for it included."""
+    names = {(group.vpc, group.name) for group in lab.security_groups}
+    names |= {(vpc.name, DEFAULT_GROUP) for vpc in lab.vpcs}
+    return names | {
+        (cluster.vpc, name(cluster)) for cluster in lab.clusters for name in (node_group, control_group, eni_group)
+    }
 
 
 def qualified(vpc: str, group: str) -> str:
@@ -59,8 +69,8 @@ def _asked(lab: Lab, networks: dict[str, int]) -> Iterator[FabricSecurityGroup]:
 def _generated(lab: Lab, networks: dict[str, int]) -> Iterator[FabricSecurityGroup]:
     for vpc in lab.vpcs:
         owner = f"Vpc/{vpc.name}"
-        make = _Maker(vpc.name, "default", owner)
-        name = qualified(vpc.name, "default")
+        make = _Maker(vpc.name, DEFAULT_GROUP, owner)
+        name = qualified(vpc.name, DEFAULT_GROUP)
         yield FabricSecurityGroup(name, networks[vpc.name], (make.own(), *make.outbound()), owner)
     cidrs = {vpc.name: vpc.cidrs for vpc in lab.vpcs}
     subnets = {subnet.name: subnet.cidr for subnet in lab.subnets}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from testbed.model.cloud import Cluster
 from testbed.model.desired import NetworkModel
 from testbed.model.kubernetes import Template
+from testbed.model.planning.pod_groups import selects
 from testbed.spec.codes import Code
 from testbed.spec.document import Cursor
 from testbed.spec.faults import show
@@ -91,8 +92,21 @@ def _check_annotations(index: Index, placed: Placed) -> None:
     groups, more = names_in(annotations.get(GROUPS, "")), names_in(annotations.get(MORE_GROUPS, ""))
     check_groups(index, cursor[GROUPS], groups, placed.cluster.vpc)
     if more:
-        check_groups(index, cursor[MORE_GROUPS], more, placed.cluster.vpc, len(groups) or 1)
+        standing = [groups] if groups else _standing_groups(index, placed)
+        besides = max(len(set(names) - set(more)) for names in standing)
+        check_groups(index, cursor[MORE_GROUPS], more, placed.cluster.vpc, besides)
     index.elastic_ip(cursor[EIP_ID], annotations.get(EIP_ID))
+
+
+def _standing_groups(index: Index, placed: Placed) -> list[tuple[str, ...]]:
+    """What a pod may carry that names no groups itself: its policy's, else its node pool's or cluster's."""
+    labels = dict(placed.template.labels)
+    for policy in index.lab.security_group_policies:
+        here = (policy.cluster, policy.namespace) == (placed.cluster.name, placed.namespace)
+        if here and selects(policy.selector, labels):
+            return [policy.security_groups]
+    usual = placed.cluster.eni_security_groups or (f"{placed.cluster.name}-cce-eni",)
+    return [pool.pod_security_groups or usual for pool in placed.cluster.pools]
 
 
 def names_in(text: str) -> tuple[str, ...]:
