@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.scenario import Capture, Checks, Frame, Host, RunningLab, scenario
+from testbed.scenario import Capture, Checks, Frame, Host, RunningLab, scenario, until
 
 ECHO = 8080
 
@@ -31,10 +31,13 @@ spec:
   template:
     metadata:
       labels: {{app: fixed}}
-      annotations: {{yangtse.io/static-ip: "true", yangtse.io/static-ip-expire-duration: 5m}}
+      annotations: {{yangtse.io/static-ip: "true", yangtse.io/static-ip-expire-duration: {expiry}s}}
     spec:
+      nodeName: n3
       containers: [{{name: echo, image: echo, ports: [{{containerPort: 8080}}]}}]
 """
+EXPIRY = 20
+"""Seconds for which a static address is kept; the default is five minutes."""
 
 HOSTLY = """
 apiVersion: v1
@@ -54,50 +57,17 @@ spec:
   containers: [{name: echo, image: echo, ports: [{containerPort: 9000}]}]
 """
 
-GROUPS = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: silent}
-spec: {vpc: demo, ingress: []}
----
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: welcoming}
-spec: {vpc: demo, ingress: [{}]}
----
-apiVersion: crd.yangtse.cni/v1
-kind: SecurityGroup
-metadata: {name: for-guarded}
-spec:
-  podSelector: {matchLabels: {app: guarded}}
-  securityGroups: [{id: welcoming}]
----
-apiVersion: v1
-kind: Pod
-metadata:
-  name: silent-0
-  labels: {app: guarded}
-  annotations: {yangtse.io/security-group-ids: silent}
-spec:
-  containers: [{name: echo, image: echo, ports: [{containerPort: 8080}]}]
----
-apiVersion: v1
-kind: Pod
-metadata:
-  name: welcoming-0
-  labels: {app: guarded}
-spec:
-  containers: [{name: echo, image: echo, ports: [{containerPort: 8080}]}]
-"""
 
-SIX_GROUPS = """
-apiVersion: v1
-kind: Pod
-metadata:
-  name: six
-  annotations: {yangtse.io/security-group-ids: "open,open,silent,welcoming,nodes-only,default,demo-cce-eni"}
-spec:
-  containers: [{name: echo, image: echo}]
+CUSTOM_TABLE = """
+apiVersion: cnlab.dev/v1
+kind: RouteTable
+metadata: {{name: servers-only}}
+spec: {{vpc: demo, deletedNodeRoutes: [{deleted}]}}
+---
+apiVersion: cnlab.dev/v1
+kind: Subnet
+metadata: {{name: servers}}
+spec: {{vpc: demo, cidr: 192.168.1.0/24, routeTable: servers-only}}
 """
 
 
@@ -170,6 +140,7 @@ def vpc(lab: RunningLab, checks: Checks) -> None:
                  {"n1": "172.16.0.0/25", "n2": "172.16.0.128/25"})  # fmt: skip
     checks.equal(7, "one route a node in every table of the VPC", lab.routes("demo-main", "172.16.0.0/16"),
                  {"172.16.0.0/25": "n1", "172.16.0.128/25": "n2"})  # fmt: skip
+    custom_table(lab, checks, client)
     lab.set_cluster("nodePools: [{name: node, names: [n1, n2, n3]}]")
     joined = lab.routes("demo-main", "172.16.0.0/16")
     checks.equal(8, "a third node brings its route", joined.get("172.16.1.0/25"), "n3")
@@ -183,6 +154,20 @@ def vpc(lab: RunningLab, checks: Checks) -> None:
         here = lab.pods("app=web", node="n2")
         checks.allowed(12, "and among themselves on that node", here[0].http(here[1].address, ECHO))
     checks.allowed(12, "the route is back", client.http(distant.address, ECHO), source=client.address)
+
+
+def custom_table(lab: RunningLab, checks: Checks, pod: Host) -> None:
+    """A table of the servers' subnet has the nodes' routes too, and packets of that subnet go by it."""
+    lab.apply(CUSTOM_TABLE.format(deleted=""))
+    checks.equal(7, "in a custom table too", lab.routes("servers-only", "172.16.0.0/16"),
+                 {"172.16.0.0/25": "n1", "172.16.0.128/25": "n2"})  # fmt: skip
+    server = lab.host("vm-2")
+    checks.allowed(7, "a server that uses it reaches a pod", server.http(pod.address, ECHO), source=server.address)
+    lab.apply(CUSTOM_TABLE.format(deleted="172.16.0.0/25"))
+    checks.dropped(7, "not without the route in that table", server.http(pod.address, ECHO))
+    node = lab.node("n2")
+    checks.allowed(7, "which others do not use", node.http(pod.address, ECHO), source=node.address)
+    lab.apply(CUSTOM_TABLE.format(deleted=""))
 
 
 def quota(lab: RunningLab, checks: Checks, client: Host, distant: Host) -> None:
@@ -203,52 +188,62 @@ def eni(lab: RunningLab, checks: Checks) -> None:
                 "192.168.64.0/18, unique VLANs", shown)  # fmt: skip
     warm_pool(lab, checks)
     static_addresses(lab, checks)
-    groups(lab, checks)
 
 
 def warm_pool(lab: RunningLab, checks: Checks) -> None:
     lab.set_cluster("nodePools: [{name: node, names: [n1, n2, n3]}]")
     checks.equal(16, "an empty node has 10 NICs bound", len(lab.nics("n3")), 10)
-    lab.apply(MORE_PODS.format(name="ten", replicas=10, node="n3", annotations=""))
+    scale(lab, "ten", 10)
     checks.equal(16, "with 10 pods it has 12", len(lab.nics("n3")), 12)
-    gone = lab.pods("app=ten")[0].address
-    lab.apply(MORE_PODS.format(name="ten", replicas=9, node="n3", annotations=""))
-    before = {pod.address for pod in lab.pods("app=ten")}
-    lab.apply(MORE_PODS.format(name="eleven", replicas=1, node="n3", annotations=""))
+    scale(lab, "ten", 9)
+    idle = {nic.address for nic in lab.nics("n3") if not nic.pod}
+    scale(lab, "eleven", 1)
     reused = lab.pods("app=eleven")[0].address
-    checks.that(17, "a deleted pod's NIC is free for the next one", reused not in before, "an idle NIC's address",
-                f"{reused} (pods had {gone} and others)")  # fmt: skip
-    lab.apply(MORE_PODS.format(name="filler", replicas=7, node="n3", annotations=""))
+    checks.that(17, "a new pod takes a NIC that is bound already", reused in idle, f"one of {len(idle)} idle ones",
+                str(reused), sorted(idle))  # fmt: skip
+    scale(lab, "filler", 7)
     pending = [reason for name, reason in lab.pending().items() if name.startswith("filler")]
     over = len(pending) == 1 and "quota 16" in pending[0]
     checks.that(18, "the flavour's 16 sub-ENIs are used up: the next pod waits", over,
                 "1 pod Pending, quota 16", "; ".join(pending) or "none Pending")  # fmt: skip
+    before = {pod.address for pod in lab.pods("app=ten")}
+    scale(lab, "ten", 8)
+    (freed,) = before - {pod.address for pod in lab.pods("app=ten")}
+    holder = next((pod.name for pod in lab.pods("app=filler") if pod.address == freed), "nobody")
+    checks.that(17, "a pod is deleted: the waiting one has its NIC at once", holder != "nobody", "a filler pod", holder)
+    checks.allowed(17, "and answers at that address", lab.pods("app=web")[0].ping(freed))
+
+
+def scale(lab: RunningLab, name: str, replicas: int) -> None:
+    lab.apply(MORE_PODS.format(name=name, replicas=replicas, node="n3", annotations=""))
 
 
 def static_addresses(lab: RunningLab, checks: Checks) -> None:
-    lab.apply(STATIC.format(replicas=1))
+    """On the full node: the one NIC that is free there is a static address, which nobody else gets for a while."""
+    scale(lab, "ten", 7)
+    lab.apply(STATIC.format(replicas=1, expiry=EXPIRY))
     mine = lab.pod("fixed-0").address
-    lab.apply(STATIC.format(replicas=0))
-    lab.apply(STATIC.format(replicas=1))
+    lab.apply(STATIC.format(replicas=0, expiry=EXPIRY))
+    scale(lab, "late", 1)
+    reason = "; ".join(why for name, why in lab.pending().items() if name.startswith("late"))
+    checks.that(19, "a static address waits for its pod: another one gets no NIC", "quota 16" in reason, "Pending",
+                reason or "it runs")  # fmt: skip
+    scale(lab, "late", 0)
+    lab.apply(STATIC.format(replicas=1, expiry=EXPIRY))
     lab.wait_ready()
-    checks.equal(19, "a static address waits for its pod", lab.pod("fixed-0").address, mine)
+    checks.equal(19, "the pod comes back to it", lab.pod("fixed-0").address, mine)
     client = lab.pods("app=web")[0]
-    checks.allowed(19, "and the pod answers there", client.http(mine, ECHO), source=client.address, server="fixed-0")
+    checks.allowed(19, "and answers there", client.http(mine, ECHO), source=client.address, server="fixed-0")
+    lab.apply(STATIC.format(replicas=0, expiry=EXPIRY))
+    until(lambda: late_pods(lab), EXPIRY + 20, "the static address to expire")
+    late = lab.pods("app=late")[0]
+    checks.equal(19, f"{EXPIRY} s after the pod is gone another one has it", late.address, mine)
+    checks.allowed(19, "and answers there", client.ping(mine))
 
 
-def groups(lab: RunningLab, checks: Checks) -> None:
-    lab.apply(GROUPS)
-    lab.wait_ready()
-    silent, welcoming = lab.pod("silent-0"), lab.pod("welcoming-0")
-    server, client = lab.host("vm-2"), lab.pods("app=web")[0]
-    checks.dropped(38, "annotation names a group that lets nothing in: a VPC server", server.http(silent.address, ECHO))
-    checks.dropped(38, "the cluster's default group no longer counts: a pod", client.http(silent.address, ECHO))
-    seen = silent.http(server.address, ECHO)
-    checks.allowed(38, "replies to its own connections come in", seen, source=silent.address)
-    checks.allowed(39, "the policy's group alone", server.http(welcoming.address, ECHO), server=welcoming.name)
-    checks.dropped(39, "annotation and policy: the annotation wins", server.http(silent.address, ECHO))
-    reason = lab.refusal(SIX_GROUPS)
-    checks.that(39, "a sixth group is refused", "at most 5" in reason, "at most 5", reason or "accepted")
+def late_pods(lab: RunningLab) -> list[Host]:
+    scale(lab, "late", 1)
+    return lab.pods("app=late")
 
 
 def between(wire: Capture, one: Host, other: Host) -> list[Frame]:

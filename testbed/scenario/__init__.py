@@ -8,6 +8,7 @@ def in_cluster(lab: RunningLab, checks: Checks) -> None:
     checks.allowed(1, "pod to pod", client.http(server.address, 8080), source=client.address)
 """
 
+from testbed.emulation.waiting import until
 from testbed.observe.captures import Capture, Frame
 from testbed.observe.probes import Seen
 from testbed.observe.verdicts import Check, Report, Verdict
@@ -31,4 +32,5 @@ __all__ = [
     "load_scenario",
     "run_scenario",
     "scenario",
+    "until",
 ]

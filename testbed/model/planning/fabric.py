@@ -189,7 +189,7 @@ def _check_quota(parts: CloudParts, vpc: str, table: str, routes: int, quota: in
                 f'{nodes} nodes need {nodes} routes; route table "{table}" of VPC {vpc} '
                 f"allows {quota} and would hold {routes}"
             )
-            hint = f"at most {nodes - (routes - quota)} nodes, or a higher routeQuota"
+            hint = f"at most {nodes - (routes - quota)} nodes, or a larger quota of the table"
             faults.append(PlanFault(cluster.source, f"Cluster/{cluster.name}", what, hint, "P103"))
             return
 
