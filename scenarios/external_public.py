@@ -7,12 +7,17 @@ from testbed.scenario import Checks, Host, RunningLab, scenario
 WEB = ("web-0", "web-1", "web-2")
 NODE_EIP, DNAT_EIP, ELB_EIP = "198.51.100.11", "198.51.100.20", "198.51.100.30"
 
-EIP_ON_TARGET = """
+EIP = """
 apiVersion: cnlab.dev/v1
 kind: ElasticIP
-metadata: {name: for-n2}
-spec: {address: 198.51.100.12, boundTo: {node: n2}}
+metadata: {{name: for-n1}}
+spec: {{address: 198.51.100.11{bound}}}
 """
+
+
+def eip_at(node: str) -> str:
+    """The node EIP, bound to ``node`` or ("") to nobody."""
+    return EIP.format(bound=f", boundTo: {{node: {node}}}" if node else "")
 
 
 @scenario("topologies/services.yaml")
@@ -21,8 +26,8 @@ def external_public(lab: RunningLab, checks: Checks) -> None:
     inet = lab.host("inet")
     by_node_eip(lab, checks, inet)
     by_balancer(lab, checks, inet)
+    by_dnat(lab, checks, inet)
     if lab.model != "eni":
-        by_dnat(lab, checks, inet)
         own_eip(lab, checks)
 
 
@@ -53,14 +58,17 @@ def by_balancer(lab: RunningLab, checks: Checks, inet: Host) -> None:
 
 
 def by_dnat(lab: RunningLab, checks: Checks, inet: Host) -> None:
-    rule = lab.dnat_target(DNAT_EIP)
+    node = lab.node(lab.dnat_target(DNAT_EIP))
+    lab.apply(eip_at(node.name))
     seen = inet.http(DNAT_EIP, 80)
-    if rule == "n1":  # which has an EIP of its own
-        checks.dropped(69, "DNAT to a node that has another EIP: the reply leaves by that", seen)
-        lab.apply(UNBIND)
-        seen = inet.http(DNAT_EIP, 80)
-    checks.allowed(67, "internet to a DNAT rule, Cluster", seen, source=str(lab.node(rule).address), server=WEB,
+    checks.dropped(69, "DNAT to a node that has another EIP: the reply leaves by that", seen)
+    lab.apply(eip_at(""))
+    seen = inet.http(DNAT_EIP, 80)
+    number = 0 if lab.model == "eni" else 67
+    checks.allowed(number, "internet to a DNAT rule, Cluster", seen, source=node.address, server=WEB,
                    path="internet to DNAT EIP")  # fmt: skip
+    if lab.model == "eni":
+        return
     lab.apply(lab.document_with("Service", "dnat", "externalTrafficPolicy: Local"))
     seen = inet.http(DNAT_EIP, 80)
     checks.allowed(67, "the same, Local: the pod sees the client", seen, source=inet.address, server=WEB)
@@ -68,24 +76,9 @@ def by_dnat(lab: RunningLab, checks: Checks, inet: Host) -> None:
         checks.blocked(68, "a pod to the DNAT Service, Local", lab.pod("client-3").http(DNAT_EIP, 80))
 
 
-UNBIND = """
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {name: for-n1}
-spec: {address: 198.51.100.11}
-"""
-
-REBIND = """
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {name: for-n1}
-spec: {address: 198.51.100.11, boundTo: {node: n1}}
-"""
-
-
 def own_eip(lab: RunningLab, checks: Checks) -> None:
     """From inside to NodePort Local: by the private and by the public address of the pod's own node."""
-    lab.apply(REBIND)
+    lab.apply(eip_at("n1"))
     n1, pod = lab.node("n1"), lab.pod("client-1")
     private, public = pod.http(n1.address, 30081), pod.http(NODE_EIP, 30081)
     if lab.model == "vpc":

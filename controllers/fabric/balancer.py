@@ -52,6 +52,7 @@ from controllers.openflow import (
     Snat,
     ToGroup,
     match,
+    spread,
 )
 from controllers.openflow.fields import ETH_SRC, Target, Value
 from testbed.model.desired import FabricLoadBalancer, Listener, Member, Protocol
@@ -187,8 +188,13 @@ def _to_member(listener: Listener, member: Member) -> Ct:
 
 @lru_cache(1 << 12)
 def _group(balancer: FabricLoadBalancer, listener: Listener, number: int) -> Group:
-    buckets = tuple(Bucket((_to_member(listener, m),), weight=m.weight) for m in listener.members if m.weight)
-    return Group(number, GroupKind.SELECT, buckets, listener.owner)
+    members = [member for member in listener.members if member.weight]
+    buckets = (
+        Bucket((_to_member(listener, member),), weight)
+        for member, weights in zip(members, spread([member.weight for member in members]), strict=True)
+        for weight in weights
+    )
+    return Group(number, GroupKind.SELECT, tuple(buckets), listener.owner)
 
 
 def _by_source(listener: Listener) -> bool:

@@ -48,6 +48,7 @@ from controllers.openflow.flows import (
 )
 from controllers.openflow.pipeline import DROP, ContractError, Pipeline, Table
 from controllers.openflow.program import Part, Program, ProgramError, build_part, build_program
+from controllers.openflow.weights import spread
 
 __all__ = [
     "ANY",
@@ -96,4 +97,5 @@ __all__ = [
     "ct_mark",
     "match",
     "register",
+    "spread",
 ]

@@ -31,9 +31,12 @@ from testbed.operations.documents import CLUSTER, FABRIC, document_path
 from testbed.operations.memory import Memory, read_memory
 from testbed.operations.readiness import until_known, until_ready
 from testbed.operations.sources import SourceText, read_segments
+from testbed.operations.waiting import controllers_behind
 from testbed.spec import SpecError
 
 T = TypeVar("T")
+
+BR_INT = "br-int"
 
 APPLIED = "scenario.yaml"
 """What faults call the documents that a scenario applies."""
@@ -64,8 +67,10 @@ class Host:
     def tcp(self, address: IPv4Address | str, port: int, timeout: float = DEFAULT_TIMEOUT) -> Seen:
         return probes.tcp(self.namespace, IPv4Address(address), port, timeout)
 
-    def udp(self, address: IPv4Address | str, port: int, timeout: float = DEFAULT_TIMEOUT) -> Seen:
-        return probes.udp(self.namespace, IPv4Address(address), port, timeout)
+    def udp(
+        self, address: IPv4Address | str, port: int, timeout: float = DEFAULT_TIMEOUT, source_port: int = 0
+    ) -> Seen:
+        return probes.udp(self.namespace, IPv4Address(address), port, timeout, source_port)
 
     def ping(self, address: IPv4Address | str, timeout: float = DEFAULT_TIMEOUT, size: int = 56) -> Seen:
         return probes.ping(self.namespace, IPv4Address(address), timeout, size)
@@ -168,6 +173,12 @@ class RunningLab:
         (listener,) = (item for item in found.listeners if item.port == port)
         return {member.owner.rpartition("/")[2] for member in listener.members}
 
+    def until_members(self, balancer: str, port: int, names: set[str], limit: float = 10.0) -> None:
+        """Return when these nodes or pods are a listener's members and the fabric forwards to them."""
+        until(lambda: self.members(balancer, port) == names, limit, f"{balancer}'s members to be {sorted(names)}")
+        generation = load_state(FabricState, document_path(self.rundir, FABRIC)).generation
+        until(lambda: not controllers_behind(self.rundir, generation), limit, "the fabric to know it")
+
     def balancer_connections(self, balancer: str) -> int:
         """Packets that came to the balancer's listeners, by the counters of their flows in the fabric."""
         (bridge,) = (item for item in View(self.rundir).bridges if item.name == "vpc")
@@ -176,6 +187,12 @@ class RunningLab:
         return sum(flow.packets for flow in flows if (flow.table_name, flow.owner) == ("balancer", owner)) + sum(
             flow.packets for flow in flows if flow.table_name == "pick" and flow.owner.startswith("Service/")
         )
+
+    def affinities(self, client: Host) -> int:
+        """How many endpoints the switch of the client's node remembers for it (sessionAffinity: ClientIP)."""
+        (bridge,) = (item for item in View(self.rundir).bridges if (item.namespace, item.name) == (client.node, BR_INT))
+        flows = read_settled_flows(self.rundir, bridge)
+        return sum(flow.table_name == "affinity" and f"nw_src={client.address}" in flow.match for flow in flows)
 
     def dnat_target(self, eip: str) -> str:
         """Name of the node that the NAT gateway's rule for an elastic IP leads to."""
@@ -196,6 +213,10 @@ class RunningLab:
         until(settled, limit, f"Service {name} to have {ready} ready endpoints")
         self.again()
         until_known(self.rundir, limit)
+
+    def until(self, condition: Callable[[], T], limit: float, what: str) -> T:
+        """Ask again and again until the answer is something true. Raises ``EmulationError`` after ``limit`` seconds."""
+        return until(condition, limit, what)
 
     @property
     def memory(self) -> Memory:

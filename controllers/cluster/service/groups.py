@@ -7,13 +7,11 @@ from hashlib import blake2b
 
 from controllers.cluster.fields import ENDPOINT, ENDPOINT_PORT, HIDDEN, HIDE, SERVICE
 from controllers.cluster.service.served import Choice, Scope, Served
-from controllers.openflow import Action, Answers, Bucket, Copy, Ct, Dnat, Group, GroupKind, Resubmit, SetField
+from controllers.openflow import Action, Answers, Bucket, Copy, Ct, Dnat, Group, GroupKind, Resubmit, SetField, spread
 from controllers.openflow.fields import UDP
 from testbed.model.desired import Protocol, ServiceEndpoint
 
 _LAST_GROUP = 0xFFFFFEFF
-_SLOTS = 256
-_WEIGHT = 100
 
 
 @lru_cache(1 << 15)
@@ -30,7 +28,7 @@ def group_id(service: str, protocol: str, port: int, scope: Scope) -> int:
 @lru_cache(1 << 15)
 def plan_group(served: Served, choice: Choice) -> Group:
     port, buckets = served.port, list[Bucket]()
-    for endpoint, weights in zip(choice.endpoints, spread(len(choice.endpoints)), strict=True):
+    for endpoint, weights in zip(choice.endpoints, spread([1] * len(choice.endpoints)), strict=True):
         actions = _remember(endpoint) if port.affinity_seconds else (translate(endpoint),)
         buckets += (Bucket(actions, weight) for weight in weights)
     number = group_id(port.service, port.protocol, port.port, choice.scope)
@@ -42,21 +40,6 @@ def _ends(served: Served, choice: Choice) -> tuple[Answers, ...]:
     if served.port.protocol is not Protocol.UDP:
         return ()
     return tuple(Answers(SERVICE, UDP, each.address, each.port) for each in choice.endpoints)
-
-
-def spread(endpoints: int) -> list[tuple[int, ...]]:
-    """Bucket weights per endpoint, such that all are chosen equally often.
-
-    Open vSwitch divides the hash's values into slots, the power of two that gives the lightest bucket one: ten
-    equal buckets share 16 slots, so six of them would be chosen twice as often as the other four. One endpoint is
-    therefore split in two buckets, the lighter of them so light that there are 256 slots.
-    Source: Open vSwitch 3.1, ofproto/ofproto-dpif.c, group_setup_dp_hash_table.
-    """
-    even: list[tuple[int, ...]] = [(_WEIGHT,)] * endpoints
-    if endpoints & (endpoints - 1) == 0 or endpoints > _SLOTS // 2:
-        return even
-    light = -(-_WEIGHT * endpoints // _SLOTS)
-    return [*even[:-1], (_WEIGHT - light, light)]
 
 
 def translate(endpoint: ServiceEndpoint) -> Ct:

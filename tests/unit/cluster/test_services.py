@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from controllers.cluster import compile_cluster
-from controllers.cluster.service.groups import spread
 from controllers.cluster.service.ports import port_masks
 from controllers.cluster.service.served import Scope, Verdict, choose, serve
 from controllers.openflow import Flow
@@ -78,22 +77,6 @@ def test_choice(endpoints: tuple[dict[str, Any], ...], local: bool, verdict: Ver
     port = port_of(*endpoints)
     choice = choose(serve(port), "n1" if local else None)
     assert (choice.verdict, choice.endpoints) == (verdict, tuple(port.endpoints[i] for i in chosen))
-
-
-@pytest.mark.parametrize("endpoints", [1, 2, 3, 5, 7, 10, 16, 33, 100, 128, 200])
-def test_every_endpoint_gets_about_as_many_slots(endpoints: int) -> None:
-    """As Open vSwitch deals slots out (Webster's method); 2 of 256 are the most that two endpoints differ by."""
-    weights = spread(endpoints)
-    flat = [(owner, weight) for owner, each in enumerate(weights) for weight in each]
-    total, lightest = sum(w for _, w in flat), min(w for _, w in flat)
-    slots = max(16, 1 << (-(-total // lightest) - 1).bit_length())
-    assert slots <= 256
-    got, dealt = [0] * endpoints, [0] * len(flat)
-    for _ in range(slots):
-        best = max(range(len(flat)), key=lambda i: flat[i][1] / (2 * dealt[i] + 1))
-        dealt[best] += 1
-        got[flat[best][0]] += 1
-    assert max(got) - min(got) <= 2
 
 
 @pytest.mark.parametrize(("first", "last"), [(30000, 32767), (61440, 65535), (1, 65535), (0, 65535), (80, 80)])
