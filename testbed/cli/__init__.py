@@ -49,6 +49,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("logs", "testbed.cli.inside:logs", "Output of a container or of a part of the lab."),
             Verb("flows", "testbed.cli.seeing:flows", "Flow tables, with the object behind each flow."),
             Verb("trace", "testbed.cli.tracing:trace", "What becomes of a packet, there and back, and who decides it."),
+            Verb("matrix", "testbed.cli.matrix:matrix", "Who reaches whom: expected beside seen."),
             Verb("graph", "testbed.cli.seeing:graph", "The lab as a picture: SVG or Mermaid."),
         ),
     ),
