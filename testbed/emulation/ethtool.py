@@ -13,3 +13,11 @@ def set_tx_checksum(interface: str, on: bool) -> None:
 
     with closing(IoctlEthtool(interface)) as device:
         device.set_offload_flag(_TX_CHECKSUM, int(on))
+
+
+def read_tx_checksum(interface: str) -> bool:
+    """Whether the device is left to do checksums (and so may get large segments)."""
+    from pyroute2.ethtool.ioctl import IoctlEthtool
+
+    with closing(IoctlEthtool(interface)) as device:
+        return bool(device.get_offload_flags()[_TX_CHECKSUM])

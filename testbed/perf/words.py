@@ -1,0 +1,162 @@
+"""Where the models differ and why, in words, from what was seen: hops, header bytes, passes. Pure.
+
+Nothing here knows how long a header is or how many switches a model has; the captures and traces do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from testbed.perf.results import PLAIN, RAW, Cell, Facts, Figure, Measure, Path, Result, ordered
+from testbed.perf.statistics import Quantity, ratio, to_raw
+
+PLAIN_TARGET, SERVICE_TARGET = 0.9, 0.8
+"""What a path should reach of the same hops on plain bridges, and a cluster address of the direct path."""
+
+VENDOR_LOSS = (0.05, 0.15)
+"""What the vendor of the real cloud says a container tunnel loses (CCE user guide, "Container Tunnel Network")."""
+
+_ETHERNET, _HEADERS = 14, 40
+"""Bytes of an Ethernet header and of IPv4 and TCP headers without options."""
+
+
+def explain(result: Result, path: Path) -> tuple[str, ...]:
+    """Sentences about one path; none when it was measured in no model."""
+    facts = [item for item in result.facts if item.path is path]
+    if not facts:
+        return ()
+    return (*_say_ratios(result, path, facts), *_say_hops(facts), *_say_headers(result, facts))
+
+
+def models_of(result: Result) -> tuple[str, ...]:
+    """Subjects that are models, in the order in which they were measured."""
+    found = dict.fromkeys(cell.subject for cell in result.cells)
+    return tuple(name for name in found if name != RAW and not name.startswith(PLAIN))
+
+
+def _say_ratios(result: Result, path: Path, facts: Sequence[Facts]) -> Iterator[str]:
+    for measure, figure, title in (
+        (Measure.TCP_1, Figure.RATE, "TCP, one stream"),
+        (Measure.LATENCY, Figure.P50, "Latency"),
+        (Measure.CONNECTIONS, Figure.CONNECTS, "New connections"),
+    ):
+        said = []
+        for item in facts:
+            found = to_raw(result, Cell(item.subject, path, measure), figure)
+            if found is not None:
+                said.append(f"{item.subject} {_times(found)}")
+        if said:
+            yield f"{title}, against the raw veth pair: {', '.join(said)}."
+
+
+def _say_hops(facts: Sequence[Facts]) -> Iterator[str]:
+    yield _by_value(facts, lambda item: item.switches, "A packet and its answer enter an Open vSwitch {} times")
+    yield _by_value(facts, lambda item: item.bridges, "They cross {} bridges")
+    if any(item.kernels for item in facts):
+        yield _by_value(facts, lambda item: item.kernels, "{} kernels forward on the way")
+    if any(item.passes for item in facts):
+        yield _by_value(
+            facts,
+            lambda item: item.passes,
+            "A switch looks a packet up {} times on average (once to forward, again after each connection tracking)",
+        )
+
+
+def _by_value(facts: Sequence[Facts], of: Callable[[Facts], float], text: str) -> str:
+    """``text`` with the value, once for those that share one: ``... 6 times in vpc and eni, 8 in tunnel.``"""
+    groups: dict[float, list[str]] = {}
+    for item in facts:
+        groups.setdefault(of(item), []).append(item.subject)
+    (first, who), *others = groups.items()
+    rest = "".join(f", {value:g} in {_and(names)}" for value, names in others)
+    return f"{text.format(f'{first:g}')} in {_and(who)}{rest}."
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _say_headers(result: Result, facts: Sequence[Facts]) -> Iterator[str]:
+    mtus = {item.subject: item.client_mtu for item in result.conditions.subjects}
+    for item in facts:
+        if item.header_bytes and item.subject in mtus:
+            share = payload_share(item, mtus[item.subject])
+            yield (
+                f"In {item.subject} the first frame is {item.frame} bytes at the client and {item.widest} at "
+                f"{item.widest_at}: {item.header_bytes} more, so of a full frame {share:.1%} are TCP's payload "
+                f"(MTU {mtus[item.subject]})."
+            )
+    if not any(item.header_bytes for item in facts):
+        yield "No frame gets longer on the way."
+
+
+def payload_share(facts: Facts, mtu: int) -> float:
+    """TCP's payload in a full frame where it is widest, as a part of all its bytes."""
+    return (mtu - _HEADERS) / (mtu + _ETHERNET + facts.header_bytes)
+
+
+def _times(found: Quantity) -> str:
+    return f"x{found.median:.3g}"
+
+
+def judge_plain(result: Result) -> tuple[tuple[str, Quantity, bool], ...]:
+    """(what, ratio to the same hops on plain bridges, whether that reaches the target), one stream of TCP."""
+    judged = []
+    for model in models_of(result):
+        for path in ordered(Path, (cell.path for cell in result.cells if cell.subject == PLAIN + model)):
+            mine, plain = Cell(model, path, Measure.TCP_1), Cell(PLAIN + model, path, Measure.TCP_1)
+            found = ratio(result, mine, plain, Figure.RATE)
+            if found is not None:
+                judged.append((f"{model} {path} to plain bridges", found, found.median >= PLAIN_TARGET))
+    return tuple(judged)
+
+
+def judge_service(result: Result) -> tuple[tuple[str, Quantity, bool], ...]:
+    """The same for each model's cluster address beside its direct path to the same pod."""
+    judged = []
+    for model in models_of(result):
+        through, direct = (Cell(model, path, Measure.TCP_1) for path in (Path.CLUSTER_IP, Path.OTHER))
+        found = ratio(result, through, direct, Figure.RATE)
+        if found is not None:
+            judged.append((f"{model} cluster-ip to direct", found, found.median >= SERVICE_TARGET))
+    return tuple(judged)
+
+
+def explain_tunnel(result: Result) -> tuple[str, ...]:
+    """The tunnel beside the VPC network on the path where they differ, and the vendor's figure beside ours."""
+    tunnel, vpc = (Cell(model, Path.OTHER, Measure.TCP_1) for model in ("tunnel", "vpc"))
+    found = ratio(result, tunnel, vpc, Figure.RATE)
+    facts = {item.subject: item for item in result.facts if item.path is Path.OTHER}
+    if found is None or not {"tunnel", "vpc"} <= facts.keys():
+        return ()
+    loss = 1 - found.median
+    inside = VENDOR_LOSS[0] <= loss <= VENDOR_LOSS[1]
+    agrees = ", and so it is here" if inside else ""
+    first = (
+        f"tunnel carries {found.median:.2f} ({found.low:.2f}-{found.high:.2f}) of what vpc carries to the other node: "
+        f"{abs(loss):.0%} {'less' if loss >= 0 else 'more'}; the vendor says 5-15 % less{agrees}."
+    )
+    said = [first]
+    latency = ratio(
+        result, Cell("tunnel", Path.OTHER, Measure.LATENCY), Cell("vpc", Path.OTHER, Measure.LATENCY), Figure.P50
+    )
+    if latency is not None:
+        said.append(f"Its latency (p50) is x{latency.median:.2f} of vpc's.")
+    if not inside:
+        said.append(_why_not(result, facts["tunnel"], facts["vpc"], loss))
+    return tuple(said)
+
+
+def _why_not(result: Result, tunnel: Facts, vpc: Facts, loss: float) -> str:
+    mtus = {item.subject: item.client_mtu for item in result.conditions.subjects}
+    by_headers = 1 - payload_share(tunnel, mtus["tunnel"]) / payload_share(vpc, mtus["vpc"])
+    more = "more" if loss > VENDOR_LOSS[1] else "less"
+    return (
+        f"Why {more}: {tunnel.header_bytes} header bytes alone make {by_headers:.1%}. The rest is work by the packet: "
+        f"look-ups (x{tunnel.passes:g} in tunnel, x{vpc.passes:g} in vpc for each packet and switch), and the "
+        f"switches' own wrapping, which has no device to help it on the {_datapath(result)} datapath."
+    )
+
+
+def _datapath(result: Result) -> str:
+    return result.conditions.subjects[0].datapath

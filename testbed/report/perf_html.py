@@ -1,0 +1,95 @@
+"""A result of ``lab perf`` as one HTML file that opens offline: plots inside, words beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from testbed.perf.compare import Row
+from testbed.perf.results import FIGURES_OF, WAYS, Figure, Measure, Result, ordered
+from testbed.perf.words import explain, explain_tunnel
+from testbed.report.perf import LEGEND, notices
+from testbed.report.perf_grids import (
+    TITLES,
+    Grid,
+    compare_grid,
+    conditions_grid,
+    facts_grid,
+    figure_grid,
+    paths_of,
+    target_grid,
+)
+from testbed.report.perf_plots import plot_figure
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem; color: #222; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+.pair { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 1.5rem; align-items: start; }
+@media (max-width: 60rem) { .pair { grid-template-columns: 1fr; } }
+svg { width: 100%; height: auto; }
+table { border-collapse: collapse; font-size: .85rem; margin: .5rem 0; }
+th, td { padding: .15rem .7rem .15rem 0; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+th:first-child, td:first-child, .words td { text-align: left; } .words td { white-space: normal; }
+.scroll { overflow-x: auto; } .bad { color: #b00020; } .doubt { color: #8a5a00; } dt { font-weight: 600; }
+dd { margin: 0 0 .7rem 0; }
+"""
+
+_PLOTTED = (Figure.RATE, Figure.CPU, Figure.P50, Figure.P99, Figure.CONNECTS)
+_WORDS_BESIDE = Measure.TCP_1
+
+
+def render_html(result: Result, rows: Sequence[Row] = ()) -> str:
+    body = "\n".join(_body(result, rows))
+    head = f'<meta charset="utf-8"><title>lab perf {escape(result.started)}</title><style>{_STYLE}</style>'
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+
+
+def _body(result: Result, rows: Sequence[Row]) -> Iterator[str]:
+    yield f"<h1>Network models compared</h1><p>{escape(LEGEND.capitalize())}.</p>"
+    for notice in notices(result):
+        kind = "bad" if notice.startswith("ERROR") else "doubt"
+        yield f'<p class="{kind}">{escape(notice)}</p>'
+    yield from _targets(result)
+    for measure in ordered(Measure, (cell.measure for cell in result.cells)):
+        yield from _measure(result, measure)
+    if rows:
+        yield _table(compare_grid(rows))
+    yield _table(facts_grid(result))
+    yield _table(conditions_grid(result))
+
+
+def _targets(result: Result) -> Iterator[str]:
+    if (grid := target_grid(result)) is not None:
+        yield _table(grid)
+    if said := explain_tunnel(result):
+        yield f"<p>{escape(' '.join(said))}</p>"
+
+
+def _measure(result: Result, measure: Measure) -> Iterator[str]:
+    """Plots on the left; the first measure has the words about every path on its right, the others their tables."""
+    yield f"<h2>{escape(TITLES[measure])}</h2>"
+    first = measure is ordered(Measure, (cell.measure for cell in result.cells))[0]
+    plots = "".join(plot_figure(result, measure, figure) for figure in FIGURES_OF[measure] if figure in _PLOTTED)
+    tables = "".join(_table(figure_grid(result, measure, figure), level=3) for figure in FIGURES_OF[measure])
+    if first:
+        yield f'<div class="pair"><div>{plots}</div><div>{_words(result)}</div></div>{tables}'
+    else:
+        yield f'<div class="pair"><div>{plots}</div><div>{tables}</div></div>'
+
+
+def _words(result: Result) -> str:
+    said = [(path, explain(result, path)) for path in paths_of(result)]
+    parts = [
+        f"<dt>{path} <small>({escape(WAYS[path])})</small></dt><dd>{escape(' '.join(text))}</dd>"
+        for path, text in said
+        if text
+    ]
+    return f"<dl>{''.join(parts)}</dl>"
+
+
+def _table(grid: Grid, level: int = 2) -> str:
+    head = "".join(f"<th>{escape(text.capitalize())}</th>" for text in grid.head)
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in grid.rows)
+    kind = ' class="words"' if grid.words else ""
+    title = f"<h{level}>{escape(grid.title)}</h{level}>"
+    return f'{title}<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
