@@ -61,6 +61,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("cli", "testbed.cli.inside:cli", "Mininet's command line on the running lab."),
             Verb("run", "testbed.cli.running:run", "Run a scenario and judge it."),
             Verb("diff", "testbed.cli.comparing:diff", "One workload on two network models: what differs."),
+            Verb("perf", "testbed.cli.performance:perf", "Compare the network models: throughput, latency, CPU."),
             Verb("bench", "testbed.cli.measuring:bench", "Measure bring-up and tear-down."),
         ),
     ),
