@@ -1,16 +1,40 @@
-"""What all tests share."""
+"""What all tests share: which of them need root, and which of them stay together when several run at once."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
+HOST_WATCHERS = ("test_emulation_machine", "test_emulation_roots", "test_leaks")
+"""Modules whose tests compare the machine before and after, or put things of a user's on it: one at a time."""
 
+
+@pytest.hookimpl(tryfirst=True)  # before xdist writes the groups into the tests' names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without root, the tests that need it are skipped and say so."""
-    if os.geteuid() == 0:
+    for item in items:
+        if group := "-".join(_together(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
+    if os.geteuid() != 0:
+        _skip_what_needs_root(items)
+
+
+def _together(item: pytest.Item) -> Iterator[str]:
+    """Names of what a test has in common with others: the machine, or a lab of its module's fixture."""
+    if item.path.stem in HOST_WATCHERS:
+        yield "machine"
         return
+    definitions = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest has no other way to ask
+    shared = [name for name, found in definitions.items() if found[-1].scope != "function" and found[-1].baseid]
+    if shared:
+        yield item.path.stem
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        yield from (str(parameters[name]) for name in sorted(shared) if name in parameters)
+
+
+def _skip_what_needs_root(items: list[pytest.Item]) -> None:
+    """Without root, the tests that need it are skipped and say so."""
     skip = pytest.mark.skip(reason="needs root")
     for item in items:
         if item.get_closest_marker("root") or "integration" in item.path.parts:

@@ -18,16 +18,25 @@ MACHINE_LACKS = 3
 @click.option("--lint", is_flag=True, help="Only ruff and mypy.")
 @click.option("--unit", is_flag=True, help="Only the unit tests: no root, seconds.")
 @click.option("--integration", is_flag=True, help="Only the integration tests: root, real namespaces.")
-@click.option("--vm", is_flag=True, help="In a virtual machine with the kernel datapath: minutes.")
+@click.option("--vm", is_flag=True, help="On the kernel datapath, in a virtual machine of Debian's own kernel.")
 @click.option("--keep", is_flag=True, help="With --vm: keep the machine's image and logs.")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
-def test(
-    lint: bool, unit: bool, integration: bool, vm: bool, keep: bool, pytest_args: tuple[str, ...]
-) -> None:
+def test(lint: bool, unit: bool, integration: bool, vm: bool, keep: bool, pytest_args: tuple[str, ...]) -> None:
     """Check the code and run the tests.
 
-    Without an option everything but the virtual machine. Further arguments go to pytest:
+    Without an option everything but the virtual machine, as many tests at once as there are processors. Further
+    arguments go to pytest:
+
+    \b
     lab test --unit -k flow
+    lab test tests/integration/test_leaks.py -n0 -x
+
+    --vm makes a Debian root from packages (kept in /var/cache/cnlab), boots it in QEMU and runs the set-up, the demo
+    and the integration tests there: with KVM all, in minutes; emulated, in an hour or so, those whose outcome
+    depends on the datapath, every scenario among them. With arguments for pytest only these tests:
+
+    \b
+    lab test --vm tests/integration
     """
     if vm:
         sys.exit(_in_vm(keep, pytest_args))
@@ -40,7 +49,7 @@ def test(
     failed = _lint() if lint or everything else []
     if folders:
         paths = [] if _names_tests(pytest_args) else [f"tests/{folder}" for folder in folders]
-        failed += _run("pytest", *paths, *pytest_args)
+        failed += _run("pytest", *_at_once(), *paths, *pytest_args)
     if failed:
         click.echo(f"lab: failed: {', '.join(failed)}", err=True)
         sys.exit(1)
@@ -56,6 +65,12 @@ def _run(tool: str, *arguments: str) -> list[str]:
     sys.stdout.flush()
     done = subprocess.run([sys.executable, "-m", tool, *arguments], cwd=ROOT, check=False)
     return [tool] if done.returncode else []
+
+
+def _at_once() -> tuple[str, ...]:
+    """Tests that share a lab, or watch the machine, stay together (``tests/conftest.py``)."""
+    processors = len(os.sched_getaffinity(0))
+    return ("--numprocesses", str(processors), "--dist", "loadgroup") if processors > 1 else ()
 
 
 def _names_tests(pytest_args: tuple[str, ...]) -> bool:

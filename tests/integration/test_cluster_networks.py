@@ -26,7 +26,7 @@ from tests.integration.cluster_lab import (
 )
 from tests.unit.model import labs
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.datapath]
 
 TUNNEL, VPC, ENI = NetworkModel.TUNNEL, NetworkModel.VPC, NetworkModel.ENI
 PODS = ("web-0", "web-1", "web-2", "web-3")

@@ -19,7 +19,7 @@ from testbed.model.lab import Lab
 from tests.integration.cluster_lab import ClusterLab, Seen, cluster_lab, connect, ping, serve, within
 from tests.unit.model import labs
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.datapath]
 
 TUNNEL, VPC, ENI = NetworkModel.TUNNEL, NetworkModel.VPC, NetworkModel.ENI
 EXTERNAL = IPv4Address("203.0.113.77")

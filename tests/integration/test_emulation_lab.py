@@ -27,6 +27,8 @@ from testbed.emulation.waiting import until
 from testbed.model.wiring import Firewall, Offload, TunnelNeighbour, Wiring
 from tests.integration.emulation_lab import clean, datapath, forward_like_switches, pings, realise, unique_lab
 
+pytestmark = [pytest.mark.root, pytest.mark.datapath]
+
 WIRING = synthetic_wiring(2, 4)
 
 

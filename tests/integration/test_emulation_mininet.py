@@ -20,6 +20,8 @@ from testbed.emulation.synthetic import synthetic_wiring
 from testbed.emulation.teardown import tear_down
 from tests.integration.emulation_lab import clean, forward_like_switches, realise, unique_lab
 
+pytestmark = [pytest.mark.root, pytest.mark.datapath]
+
 WIRING = synthetic_wiring(1, 3)
 
 

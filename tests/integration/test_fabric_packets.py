@@ -43,7 +43,7 @@ from tests.unit.fabric.clouds import (
 )
 from tests.unit.fabric.test_balancer import VIP, balanced, member
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.datapath]
 
 POD, POD_2 = "172.16.0.7", "172.16.0.130"
 HOST_ADDRESS, EIP_A, EIP_B, EIP_NAT, EIP_LB = (

@@ -13,7 +13,7 @@ from testbed.operations.waiting import read_status
 from testbed.scenario import RunningLab
 from testbed.scenario.registry import ROOT
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.datapath]
 
 EIP = """
 apiVersion: cnlab.dev/v1

@@ -10,7 +10,7 @@ from testbed.observe.verdicts import Report
 from testbed.scenario import find_scenarios, load_scenario, run_scenario
 from testbed.scenario.runner import Options
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.datapath]
 
 CASES = [(name, model) for name in find_scenarios() for model in load_scenario(name).models]
 
