@@ -1,4 +1,4 @@
-"""``lab trace``, ``matrix``, ``capture``, ``conntrack``: what becomes of packets, told and seen."""
+"""``lab trace``: what becomes of a packet."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ PORT = click.option("--port", type=click.IntRange(1, 65535), help="Destination p
 @PORT
 @PROTOCOL
 @click.option("--live", is_flag=True, help="Send a real packet and look for it at every place.")
+@click.option("--hops", is_flag=True, help="Place by place, with what decided there.")
 @click.option("-v", "--verbose", is_flag=True, help="Every table and rule, with match and actions.")
 @NAMESPACE
 @output_option
@@ -32,27 +33,30 @@ def trace(
     port: int | None,
     protocol: str | None,
     live: bool,
+    hops: bool,
     verbose: bool,
     namespace: str,
     output: Format,
 ) -> None:
     """What becomes of a packet from SOURCE to TARGET, there and back, and who decides it.
 
-    SOURCE is a pod, node, server or host; TARGET one of these, a Service or an address. Without a port it is a ping.
-    The switches and kernels of the running lab are asked; nothing is sent unless --live is given. Exit status 0 when
-    it gets through, 1 when not (or when --live finds otherwise).
+    SOURCE is a pod, node, server or host; TARGET one of these, a Service, balancer, Ingress or elastic IP; both by name
+    or address. Without a port it is a ping, to a Service its first port. The switches and kernels of the running lab
+    are asked; nothing is sent unless --live is given. Exit status 0 when it gets through, 1 when not (or when --live
+    finds otherwise).
 
     \b
     Example:
       lab trace web-0 vm-1
-      lab trace web-0 svc/web --port 80 -v
+      lab trace web-0 svc/web --hops
+      lab trace inet eip/for-n1 --port 30080 -v
       lab trace pod/shop/web-0 203.0.113.10 --port 8080 --live
     """
     from testbed.observe.trace.live import confirm
     from testbed.observe.trace.naming import read_question
     from testbed.observe.trace.tracer import tracing
     from testbed.observe.verdicts import Verdict
-    from testbed.report.traces import render_trace, trace_document
+    from testbed.report.traces import Detail, render_trace, trace_document
 
     view = View(chosen_lab())
     question = read_question(view, source, target, protocol or "", port or 0, namespace)
@@ -64,7 +68,9 @@ def trace(
     if is_document(output):
         show_document(trace_document(found, confirmation), output)
     else:
-        for text in render_trace(found, verbose=verbose or output is Format.WIDE, confirmation=confirmation):
+        everything = verbose or output is Format.WIDE
+        detail = Detail.ALL if everything else Detail.HOPS if hops else Detail.BRIEF
+        for text in render_trace(found, detail, confirmation):
             show(text)
     if found.verdict is not Verdict.ALLOWED or (confirmation and not confirmation.agrees):
         raise click.exceptions.Exit(1)

@@ -35,7 +35,7 @@ class Owners:
 def _sources(memory: Memory) -> Iterator[tuple[str, str]]:
     for field in fields(memory.lab):
         for item in getattr(memory.lab, field.name):
-            kind = type(item).__name__
+            kind = type(item).__name__.removeprefix("Cloud")  # a CloudNatGateway is what the user calls a NatGateway
             if name := getattr(item, "name", ""):
                 namespace = getattr(item, "namespace", "")
                 yield f"{kind}/{namespace}/{name}" if namespace else f"{kind}/{name}", _text(item)

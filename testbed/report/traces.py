@@ -1,8 +1,9 @@
-"""A trace for people: the verdict first, then each place on the way with what decided there."""
+"""A trace for people: the verdict first, then the way and what decided; each place and each table on demand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import Any
 
 from rich.text import Text
@@ -28,7 +29,24 @@ _DULL = frozenset(
 _DULL_REASONS = frozenset({"out of the chosen port", "may be an endpoint's answer", "the internet has no route tables"})
 
 
-def render_trace(trace: Trace, *, verbose: bool = False, confirmation: Confirmation | None = None) -> Iterator[Text]:
+_TELLING = frozenset(
+    {"translation", "tunnel", "balance", "choose", "pick", "nft", "egress_rules", "ingress_rules", "routing"}
+    | {"internet_exit", "internet", "nat_out", "nat_in", "arrival"}
+)
+"""What is told of the way there when nobody asks for more: choices, translations, routes and rules."""
+
+
+class Detail(IntEnum):
+    """``BRIEF``: the places and what made the difference. ``HOPS``: place by place. ``ALL``: table by table."""
+
+    BRIEF = 0
+    HOPS = 1
+    ALL = 2
+
+
+def render_trace(
+    trace: Trace, detail: Detail = Detail.BRIEF, confirmation: Confirmation | None = None
+) -> Iterator[Text]:
     """Lines; those of decisions are indented below their place."""
     yield Text.assemble(f"{trace.question}: ", (str(trace.verdict), VERDICT_STYLES[trace.verdict]))
     yield Text(f"  {trace.summary}")
@@ -40,19 +58,39 @@ def render_trace(trace: Trace, *, verbose: bool = False, confirmation: Confirmat
         yield Text(f"  warning: {warning}", style="yellow")
     if confirmation is not None:
         yield from _confirmed(confirmation)
-    yield from _way("there", trace.there, verbose, confirmation.there if confirmation else ())
+    if detail is Detail.BRIEF:
+        yield from _brief(trace)
+        return
+    yield from _way("there", trace.there, detail is Detail.ALL, confirmation.there if confirmation else ())
     if trace.back is not None:
-        yield from _way("back", trace.back, verbose, confirmation.back if confirmation else ())
+        yield from _way("back", trace.back, detail is Detail.ALL, confirmation.back if confirmation else ())
+
+
+def _brief(trace: Trace) -> Iterator[Text]:
+    for title, way, told in (("there", trace.there, _TELLING), ("back", trace.back, frozenset({"translation"}))):
+        if way is None:
+            continue
+        yield Text.assemble(f"  {title:<6}", ", ".join(hop.where for hop in way.hops))
+        for hop in way.hops:
+            for decision in hop.decisions:
+                ended = way.outcome != "delivered" and decision is way.hops[-1].decisions[-1]
+                if ended or (decision.what in told and _worth_showing(decision)):
+                    yield _decision(decision, False, ended)
+    yield Text("  --hops tells it place by place, -v table by table", style="dim")
 
 
 def _others(trace: Trace) -> Iterator[Text]:
     """The choices that this packet did not take."""
     count = len(trace.others) + 1
-    hosts = ", ".join(other.there.host for other in trace.others)
+    hosts = ", ".join(dict.fromkeys(other.there.host for other in trace.others))
     yield Text(f"  one of {count} choices; the others: {hosts}")
-    for other in trace.others:
-        if other.verdict is not trace.verdict:
-            yield Text(f"  but {other.there.host}: {other.verdict}, {other.summary}", style="bold red")
+    different = (f"{one.there.host}: {one.verdict}, {one.summary}" for one in trace.others if _differs(one, trace))
+    for text in dict.fromkeys(different):
+        yield Text(f"  but {text}", style="bold red")
+
+
+def _differs(one: Trace, other: Trace) -> bool:
+    return one.verdict is not other.verdict
 
 
 def _confirmed(confirmation: Confirmation) -> Iterator[Text]:

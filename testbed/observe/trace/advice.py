@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from testbed.model.desired import Direction, Eni, NetworkModel
+from testbed.model.desired import Direction, Eni, NetworkModel, ServicePort
 from testbed.observe.trace.machine import Machine
 from testbed.observe.trace.packet import Packet
 from testbed.observe.trace.results import HopKind, Question, Way
@@ -27,6 +27,17 @@ class _Case:
             for cluster in self.machine.view.clusters.clusters
         )
 
+    def public(self, address: IPv4Address) -> bool:
+        memory = self.machine.view.memory
+        return any(host.vpc is None and host.address == address for host in memory.hosts) or any(
+            eip.address == address for eip in memory.eips
+        )
+
+    def service(self, address: IPv4Address) -> ServicePort | None:
+        """Of a cluster address."""
+        ports = [port for cluster in self.machine.view.clusters.clusters for port in cluster.services]
+        return next((port for port in ports if port.cluster_ip == address), None)
+
     def pod_range(self, address: IPv4Address) -> str:
         """The container range that an address is of, "" for none."""
         for cluster in self.machine.view.clusters.clusters:
@@ -44,6 +55,27 @@ def advise(machine: Machine, question: Question, way: Way) -> str:
     bridge, table = hop.where.rpartition("/")[2], hop.decisions[-1].what
     known = _BY_TABLE.get((bridge, table))
     return known(case) if known else ""
+
+
+def from_outside(service: ServicePort) -> str:
+    """How a Service is reached where its cluster address means nothing."""
+    ways = [f"{address}, port {service.port}" for address in service.external_addresses]
+    if service.node_port is not None:
+        ways.append(f"a node's address, port {service.node_port}")
+    if not ways:
+        return f"another type of Service {service.service}: NodePort or LoadBalancer; its cluster address is for inside"
+    return f"from outside of the cluster: {' or '.join(ways)}"
+
+
+def advise_answer(machine: Machine, back: Way) -> str:
+    """When the answer comes from another address than was asked: by the elastic IP of who answers."""
+    eip = next((eip for eip in machine.view.memory.eips if eip.address == back.packet.source and eip.eni), None)
+    if eip is None:
+        return ""
+    return (
+        f"elastic IP {eip.name} not bound to {(eip.bound_to or '?').rpartition('/')[2]}: an interface that has one "
+        "sends by it, past the NAT gateway"
+    )
 
 
 def _ingress(case: _Case) -> str:
@@ -72,9 +104,11 @@ def _group(case: _Case, name: str) -> str:
 
 def _no_route(case: _Case) -> str:
     destination, source = case.packet.destination, case.packet.source
+    if service := case.service(destination):
+        return from_outside(service)
     if case.tunnel_pod(destination):
         return _BY_SERVICE
-    if any(host.vpc is None and host.address == destination for host in case.machine.view.memory.hosts):
+    if case.public(destination):
         return (
             f"an ElasticIP bound to what has {source}, or a NatGateway with an SNAT rule for {source}'s subnet and a "
             "route 0.0.0.0/0 to it"
@@ -100,6 +134,8 @@ def _nobody(case: _Case) -> str:
 
 
 def _internet(case: _Case) -> str:
+    if service := case.service(case.packet.destination):
+        return from_outside(service)
     eni = case.eni(case.packet.destination)
     if eni is not None:
         for eip in case.machine.view.fabric.eips:

@@ -15,6 +15,7 @@ from testbed.observe.trace.actions import (
     read_conntrack,
 )
 from testbed.observe.trace.machine import Machine
+from testbed.observe.trace.misses import NOTE, describe_miss
 from testbed.observe.trace.packet import Packet, changes
 from testbed.observe.trace.places import AtKernel, AtSwitch, End, OnWire, Passed, Place
 from testbed.observe.trace.reply import Reply, TableStep
@@ -99,7 +100,7 @@ def _decision(state: _Pass, step: TableStep) -> Decision:
         return Decision(table, f"a flow that nobody in the lab asked for (cookie {step.cookie})", detail=detail)
     owner, source = state.machine.owners.read(known[0])
     chosen = any(note.startswith("using bucket") for note in step.notes)
-    why = f"{known[1]}{': one of several' if chosen else ''}"
+    why = f"{known[1]}{' (one of several)' if chosen else ''}"
     return Decision(table, why, owner, source, detail, step.priority > 0 and bool(known[1]), chosen)
 
 
@@ -244,8 +245,9 @@ def _open_tunnel(state: _Pass, bridge: str, number: int) -> Place:
 def _why_dropped(state: _Pass, reply: Reply) -> str:
     if reply.problem:
         return reply.problem
-    last = state.decisions[-1][1] if state.decisions else None
-    if last is None:
+    if not state.decisions:
         return "the switch drops it"
-    owner = f" [{last.owner}{', ' + last.source if last.source else ''}]" if last.owner else ""
-    return f"table {last.what}: {last.why or 'nothing matches'}{owner}"
+    bridge, last = state.decisions[-1]
+    missed = describe_miss(bridge, last.what, state.packet) if last.why in ("", NOTE) else ""
+    owner = "" if missed or not last.owner else f" [{last.owner}{', ' + last.source if last.source else ''}]"
+    return f"table {last.what}: {missed or last.why or 'nothing matches'}{owner}"

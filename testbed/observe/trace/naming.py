@@ -1,94 +1,143 @@
-"""Which sender, receiver and port the words of a user mean."""
+"""Which sender, receiver and port the words of a user mean: names of all kinds, and addresses."""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address
+from typing import NamedTuple
 
-from testbed.model.kubernetes import Container
 from testbed.observe.status import View
+from testbed.observe.trace.names import Known, known_targets
 from testbed.observe.trace.results import Question
 from testbed.operations.errors import BadRequestError
 from testbed.operations.hosts import find_host
-from testbed.operations.memory import Memory
+from testbed.operations.kinds import find_kind
 
-_SERVICE_KINDS = ("service", "services", "svc")
+_HOSTS = ("Pod", "Deployment", "StatefulSet", "Node", "Server", "InternetHost")
+
+
+class Target(NamedTuple):
+    """``ports``: (protocol, port) that are served there, the usual one first. ``service``: it is for these only."""
+
+    address: IPv4Address
+    ports: tuple[tuple[str, int], ...] = ()
+    service: bool = False
 
 
 def read_question(view: View, source: str, target: str, protocol: str, port: int, namespace: str) -> Question:
-    """``protocol`` "" and ``port`` 0: not given. TCP when there is a port or the target is a Service, else an echo.
+    """``protocol`` "" and ``port`` 0: not given. TCP when there is a port or the target is a service, else an echo.
 
     Raises ``BadRequestError`` for a word that names nothing.
     """
-    host = find_host(view.memory, *_in_namespace(source, namespace))
-    if host == "fabric":
-        raise BadRequestError("the fabric is the cloud itself and sends nothing; name a pod, node, server or host")
-    address, first_port, is_service = find_target(view, target, namespace)
-    protocol = protocol or ("tcp" if port or is_service else "icmp")
+    host = find_source(view, source, namespace)
+    found = find_target(view, target, namespace)
+    protocol = protocol or _usual_protocol(found, port)
     if protocol == "icmp":
         if port:
             raise BadRequestError("ICMP has no ports; say --proto tcp or udp with --port")
-        return Question(source, host, target, address, protocol)
-    return Question(source, host, target, address, protocol, port or first_port or _no_port(target))
+        return Question(source, host, target, found.address, protocol)
+    served = next((number for kind, number in found.ports if kind == protocol), 0)
+    return Question(source, host, target, found.address, protocol, port or served or _no_port(target, protocol))
 
 
-def find_target(view: View, word: str, namespace: str = "default") -> tuple[IPv4Address, int, bool]:
-    """Address, first port (0: none declared) and whether it is a Service.
+def _usual_protocol(target: Target, port: int) -> str:
+    if port:
+        return next((kind for kind, number in target.ports if number == port), "tcp")
+    return target.ports[0][0] if target.service and target.ports else "icmp"
 
-    An address as it is; ``svc/web``; anything that :func:`find_host` knows. A bare word that names no host may name
-    a Service.
-    """
+
+def _no_port(target: str, protocol: str) -> int:
+    raise BadRequestError(f"{target} declares no {protocol.upper()} port; say which: --port N")
+
+
+def find_source(view: View, word: str, namespace: str = "default") -> str:
+    """The namespace that a name, or who has an address, sends from. Raises ``BadRequestError``."""
+    address = _address(word)
+    if address is not None:
+        return _owner_of(view, address)
     try:
-        return IPv4Address(word), 0, False
-    except AddressValueError:
-        pass
+        host = find_host(view.memory, *_in_namespace(word, namespace))
+    except BadRequestError as error:
+        if (known := _look_up(view, word, namespace)) is None:
+            raise _unknown(view, word, namespace, error) from None
+        if not known.host:
+            raise BadRequestError(
+                f"{known.kind} {known.name} sends nothing of its own; name a pod, node, server or host"
+            ) from None
+        host = known.host
+    if host == "fabric":
+        raise BadRequestError("the fabric is the cloud itself and sends nothing; name a pod, node, server or host")
+    return host
+
+
+def find_target(view: View, word: str, namespace: str = "default") -> Target:
+    """An address as it is; ``svc/web``, ``eip/for-n1``, ``elb/shop``, ``ing/shop``, or a host; or one's bare name.
+
+    Raises ``BadRequestError``.
+    """
+    address = _address(word)
+    if address is not None:
+        found = next((one for one in known_targets(view) if one.address == address), None)
+        return Target(address, found.ports if found else (), False)
+    known = _look_up(view, word, namespace)
+    if known is not None:
+        return Target(known.address, known.ports, known.service)
+    raise _unknown(view, word, namespace)
+
+
+def _look_up(view: View, word: str, namespace: str) -> Known | None:
+    """By kind and name, or by name alone: then what comes first in the order of ``known_targets``.
+
+    A Deployment means its first pod.
+    """
     word, namespace = _in_namespace(word, namespace)
     kind, _, name = word.rpartition("/")
-    if kind.lower() in _SERVICE_KINDS:
-        return (*_service(view, name, namespace), True)
-    try:
+    wanted = find_kind(kind).name if kind else ""
+    if wanted in ("Deployment", "StatefulSet"):
         host = find_host(view.memory, word, namespace)
-    except BadRequestError:
-        try:
-            return (*_service(view, name, namespace), True)
-        except BadRequestError:
-            pass
-        raise
-    return (*_address_of(view.memory, host, word, namespace), False)
+        return next((one for one in known_targets(view) if one.host == host), None)
+    for known in known_targets(view):
+        same = known.name == name and known.namespace in ("", namespace)
+        if (same or (not wanted and known.host == name)) and wanted in ("", known.kind):
+            return known
+    return None
+
+
+def _unknown(view: View, word: str, namespace: str, error: BadRequestError | None = None) -> BadRequestError:
+    word, namespace = _in_namespace(word, namespace)
+    kind, _, name = word.rpartition("/")
+    wanted = find_kind(kind).name if kind else ""
+    if error is not None and wanted in _HOSTS:
+        return error
+    near = get_close_matches(name, _names(view, wanted), n=1)
+    hint = f"did you mean {near[0]}?" if near else "see: lab get all -A"
+    if not wanted:
+        return BadRequestError(f"there is no pod, node, server, host, Service, balancer or elastic IP {name}; {hint}")
+    where = f" in namespace {namespace}" if find_kind(kind).namespaced else ""
+    return BadRequestError(f"there is no {wanted} {name} with an address{where}; {hint}")
+
+
+def _names(view: View, kind: str) -> list[str]:
+    return [known.name for known in known_targets(view) if kind in ("", known.kind)]
+
+
+def _owner_of(view: View, address: IPv4Address) -> str:
+    hosts = list(dict.fromkeys(one.host for one in known_targets(view) if one.address == address and one.host))
+    if len(hosts) == 1:
+        return hosts[0]
+    if hosts:
+        raise BadRequestError(f"{' and '.join(hosts)} have the address {address}; say which by its name")
+    raise BadRequestError(f"nobody in the lab has the address {address}; see: lab get all -A")
+
+
+def _address(word: str) -> IPv4Address | None:
+    try:
+        return IPv4Address(word)
+    except AddressValueError:
+        return None
 
 
 def _in_namespace(word: str, namespace: str) -> tuple[str, str]:
     """``pod/shop/web-0`` -> ``pod/web-0`` in ``shop``."""
     parts = word.split("/")
     return (f"{parts[0]}/{parts[2]}", parts[1]) if len(parts) == 3 else (word, namespace)
-
-
-def _service(view: View, name: str, namespace: str) -> tuple[IPv4Address, int]:
-    key = f"{namespace}/{name}"
-    for cluster in view.clusters.clusters:
-        for port in cluster.services:
-            if port.service == key and port.cluster_ip is not None:
-                return port.cluster_ip, port.port
-    raise BadRequestError(f"there is no Service {name} with an address in namespace {namespace}")
-
-
-def _address_of(memory: Memory, host: str, word: str, namespace: str) -> tuple[IPv4Address, int]:
-    name = word.rpartition("/")[2]
-    for pod in memory.pods:
-        named = (pod.namespace, pod.name) == (namespace, name)
-        if pod.address is not None and (named or (pod.host == host and not pod.host_network)):
-            return pod.address, _first_port(pod.template.spec.containers)
-    for node in memory.nodes:
-        if node.name == host:
-            return node.address, 0
-    for other in memory.hosts:
-        if other.name == host:
-            return other.address, _first_port(other.containers)
-    raise BadRequestError(f"{word} has no address")
-
-
-def _first_port(containers: tuple[Container, ...]) -> int:
-    return next((port.port for container in containers for port in container.ports), 0)
-
-
-def _no_port(target: str) -> int:
-    raise BadRequestError(f"{target} declares no port; say which: --port N")

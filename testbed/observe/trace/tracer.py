@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 from testbed.observe.status import View
-from testbed.observe.trace.advice import advise
+from testbed.observe.trace.advice import advise, advise_answer
 from testbed.observe.trace.machine import Machine
 from testbed.observe.trace.packet import ECHO_REQUEST, Packet
 from testbed.observe.trace.results import Outcome, Question, Trace, Way
@@ -84,7 +84,7 @@ class Tracer:
             advice = advise(self.machine, question, back)
             return Trace(question, Verdict.DROPPED, summary, there, back, seen, advice, warnings)
         if problem := _not_the_answer(question, back):
-            advice = advise(self.machine, question, back)
+            advice = advise_answer(self.machine, back)
             return Trace(question, Verdict.DROPPED, problem, there, back, seen, advice, warnings)
         if back.packet.refuses:
             return Trace(question, Verdict.REFUSED, f"refused: {why}", there, back, seen, warnings=warnings)
