@@ -25,6 +25,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
         "Begin",
         (
             Verb("demo", "testbed.cli.running:demo", "Show it all: demo lab up, scenario, verdicts, down."),
+            Verb("labs", "testbed.cli.guiding:labs", "Guided labs: be led through one, then do your part."),
             Verb("doctor", "testbed.cli.machine:doctor", "Check what the machine has and lacks."),
             Verb("validate", "testbed.cli.lifecycle:validate", "Check files, create nothing."),
             Verb("plan", "testbed.cli.lifecycle:plan", "Show what up would make or change."),

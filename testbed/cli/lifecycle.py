@@ -169,8 +169,10 @@ def outcome_document(outcome: Outcome) -> dict[str, object]:
 def _sentence(outcome: Outcome) -> str:
     plan = outcome.plan
     running = sum(pod.node is not None for pod in plan.pods)
+    # Rules and flows are not among the lines: they are the controllers' to compare.
+    what = summary_of(outcome.lines) if outcome.lines else "no namespace, link or switch to change"
     return (
-        f"lab {outcome.lab}: {summary_of(outcome.lines)} in {outcome.seconds:.1f} s; generation {outcome.generation} "
+        f"lab {outcome.lab}: {what} in {outcome.seconds:.1f} s; generation {outcome.generation} "
         f"is in force: {len(plan.nodes)} nodes, {running} pods, {outcome.datapath} datapath"
     )
 

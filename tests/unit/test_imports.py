@@ -44,15 +44,23 @@ RULES = {
     "testbed.operations": Rule(("testbed.model", "testbed.spec", "testbed.emulation", "testbed.workloads"), ("yaml",)),
     "testbed.observe": Rule(("testbed.model", "testbed.emulation", "testbed.operations"), ("scapy",)),
     "testbed.report": Rule(
-        ("testbed.model", "testbed.emulation", "testbed.operations", "testbed.observe", "testbed.perf"),
+        (
+            "testbed.model",
+            "testbed.emulation",
+            "testbed.operations",
+            "testbed.observe",
+            "testbed.guide",
+            "testbed.perf",
+        ),
         ("rich", "yaml", "matplotlib"),
     ),
     "testbed.scenario": Rule(_BELOW_THE_COMMAND_LINE, ("scapy", "yaml")),
+    "testbed.guide": Rule((*_BELOW_THE_COMMAND_LINE, "testbed.scenario")),
     "testbed.bench": Rule(_BELOW_THE_COMMAND_LINE),
     "testbed.perf": Rule((*_BELOW_THE_COMMAND_LINE[:-1], "testbed.scenario")),
     "testbed.cli": Rule(("testbed",), ("click", "rich")),
     "controllers": Rule(("testbed.model",)),
-    "scenarios": Rule(("testbed.scenario",)),
+    "scenarios": Rule(("testbed.scenario", "testbed.guide")),
     "topologies": Rule(("testbed",), ("mininet",)),
 }
 

@@ -1,0 +1,1 @@
+"""Guided labs: each file is one; ``lab labs`` lists them."""

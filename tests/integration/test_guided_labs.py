@@ -1,0 +1,81 @@
+"""Every guided lab tells the truth, has something to do, knows when it is done, and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from testbed.guide.registry import find_guides
+from tests.integration.test_cli_lab import Shell
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path, "unused")
+
+
+@pytest.mark.parametrize("name", find_guides())
+def test_a_guide_from_its_first_step_to_the_last(shell: Shell, name: str) -> None:
+    try:
+        told = shell("labs", "start", name, "--no-pause")
+        assert "Your turn:" in told.stdout
+        before = shell("labs", "check", name, status=1)
+        assert "not yet" in before.stdout, "there is something to do"
+        assert "hint:" in before.stdout
+        shell("labs", "solve", name)
+        after = shell("labs", "check", name, status=None)
+        assert after.returncode == 0, after.stdout
+        assert f"{name}: done" in after.stdout
+        assert "is gone" in shell("labs", "stop", name).stdout
+        assert not (Path(shell.environment["CNLAB_RUN_ROOT"]) / name).exists()
+    finally:
+        shell("down", "--all")
+
+
+def test_leaving_in_the_middle_keeps_the_lab(shell: Shell) -> None:
+    try:
+        told = shell("labs", "start", "vxlan", "--step", stdin="\n\nq\n")
+        assert "Step 3." in told.stdout
+        assert "Your turn" not in told.stdout
+        assert "the lab stays up" in told.stdout
+        listed = {item["name"]: item for item in shell.json("labs")}
+        assert listed["vxlan"]["running"]
+        again = shell("labs", "start", "vxlan", "--no-pause", status=2)
+        assert "vxlan runs already" in again.stderr
+    finally:
+        shell("down", "--all")
+
+
+def test_what_the_learner_breaks_is_found_and_said(shell: Shell) -> None:
+    """He deletes what the checker wants to look at: it says so, and how to go on."""
+    try:
+        shell("labs", "start", "vxlan", "--step", stdin="q\n")
+        shell("delete", "statefulset/web")
+        checked = shell("labs", "check", "vxlan", status=1)
+        assert 'nothing called "web-0"' in checked.stdout
+        assert "lab labs start" in checked.stdout
+        document = json.loads(shell("labs", "check", "vxlan", "-o", "json", status=1).stdout)
+        assert document["done"] is False
+    finally:
+        shell("down", "--all")
+
+
+def test_a_program_in_the_background_ends_with_its_step(shell: Shell) -> None:
+    """tcpdump waits for packets that never come when the learner interrupts: nothing of it stays."""
+    process = shell.start("labs", "start", "vxlan", "--no-pause", start_new_session=True)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Step 2."):
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode in (130, -signal.SIGINT)
+    finally:
+        shell("down", "--all")

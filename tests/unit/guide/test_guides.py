@@ -1,0 +1,67 @@
+"""Guides as data: complete, and their commands such as a learner may type. No lab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from testbed.cli import main
+from testbed.emulation.rundir import RunDir
+from testbed.guide import Command, Guide
+from testbed.guide.registry import ROOT, UnknownGuideError, find_guides, load_guide
+from testbed.guide.running import arguments_of, typed
+
+NAMES = find_guides()
+
+
+def commands(guide: Guide) -> Iterator[Command]:
+    for step in guide.steps:
+        yield from step.commands
+    yield from guide.solution
+
+
+def test_there_are_ten_at_least() -> None:
+    assert len(NAMES) >= 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guide_has_all_its_parts(name: str) -> None:
+    guide = load_guide(name)
+    assert (ROOT / guide.topology).is_file()
+    assert guide.model in ("tunnel", "vpc", "eni")
+    assert all([guide.title, guide.goal, guide.picture, guide.task, guide.hint, guide.solution])
+    assert len(guide.steps) >= 3
+    assert len(guide.questions) >= 2
+    assert all(question.strip().endswith(("?", ".")) and answer for question, answer in guide.questions)
+    assert all(step.notice for step in guide.steps), "each step says what to see"
+    assert max(map(len, guide.picture.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_commands_are_verbs_of_the_lab(name: str, tmp_path: Path) -> None:
+    rundir = RunDir("x", tmp_path)
+    with click.Context(main) as context:
+        for command in commands(load_guide(name)):
+            first, *_ = arguments_of(rundir, command.line)
+            verb = first[first.index("--lab") + 2]
+            assert main.get_command(context, verb) is not None, command.line
+
+
+def test_only_the_lab_and_filters_are_run(tmp_path: Path) -> None:
+    for line in ("rm -rf /", "lab get pods | sh"):
+        with pytest.raises(ValueError, match="a guide runs lab"):
+            arguments_of(RunDir("x", tmp_path), line)
+
+
+def test_a_command_is_shown_as_it_is_typed() -> None:
+    assert typed(Command("lab exec n1 -- tcpdump", background=True)) == "lab exec n1 -- tcpdump &"
+    assert typed(Command("lab get pods"), "two") == "lab --lab two get pods"
+    assert typed(Command("lab apply -f -", "\nkind: Pod\n")) == "lab apply -f - <<'EOF'\nkind: Pod\nEOF"
+
+
+def test_an_unknown_name_is_told_what_is_near() -> None:
+    with pytest.raises(UnknownGuideError, match="did you mean vxlan"):
+        load_guide("vxlam")
