@@ -1,9 +1,9 @@
 """Table spoof_guard: an ENI speaks for itself only.
 
 What passes is listed, everything else is dropped: IPv6, LLDP, spanning tree and unknown protocols by not being
-listed. An ENI whose source/destination check is off may forward for others. When route tables send it somebody's
-addresses (a node's container block, 172.16.0.0/25), it may send for exactly those: a pod can't take the address of
-a pod on another node. When none lead to it, or the default route does (a translating server), it may send anything.
+listed. An ENI whose source/destination check is off may forward for others. When the state says for whom (a node's
+container block, 172.16.0.0/25), it may send for exactly those: a pod can't take the address of a pod on another node.
+Otherwise (a server that routes or translates) it may send anything.
 No ENI answers by ARP: table arp does that.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from controllers.fabric.fields import SOURCE_OWN, SRC_ENI
-from controllers.fabric.view import FabricView, forwards_for
+from controllers.fabric.view import FabricView
 from controllers.openflow import Flow, SetField, match
 from testbed.model.desired import Eni
 
@@ -25,11 +25,10 @@ _ANYTHING = "0.0.0.0/0"
 
 def plan(view: FabricView) -> Iterator[Flow]:
     yield from _never()
-    sends_for = forwards_for(view)
     for eni in view.state.enis:
         yield from _own(eni)
         if not eni.source_dest_check:
-            yield from _others(eni, sends_for.get(eni.id, (_ANYTHING,)))
+            yield from _others(eni)
 
 
 @lru_cache(1)
@@ -55,10 +54,9 @@ def _own(eni: Eni) -> tuple[Flow, Flow]:
 
 
 @lru_cache(1 << 12)
-def _others(eni: Eni, sources: tuple[str, ...]) -> tuple[Flow, ...]:
+def _others(eni: Eni) -> tuple[Flow, ...]:
     """It may also ask by ARP in their name: the answer goes to nobody else and says nothing about them."""
-    if _ANYTHING in sources:
-        sources = (_ANYTHING,)
+    sources = [str(block) for block in sorted(eni.sends_for)] or [_ANYTHING]
     return tuple(flow for source in sources for flow in _other(eni, source))
 
 

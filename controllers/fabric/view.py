@@ -20,7 +20,6 @@ from testbed.model.desired import (
     FabricState,
     FabricSubnet,
     NatGateway,
-    NextHop,
     Peering,
     Protocol,
 )
@@ -174,13 +173,3 @@ def _shared_ports(enis: Iterable[Eni]) -> frozenset[int]:
 def _group_numbers(balancers: Iterable[FabricLoadBalancer]) -> dict[str, int]:
     keys = (listener_key(b, item.protocol, item.port) for b in balancers for item in b.listeners)
     return stable_numbers(keys, 0xFFFFFF)
-
-
-def forwards_for(view: FabricView) -> dict[int, tuple[str, ...]]:
-    """ENI id -> destinations of the routes that lead to it: the addresses of others that it may send for."""
-    found: dict[int, set[str]] = defaultdict(set)
-    for table in view.state.route_tables:
-        for route in table.routes:
-            if route.kind is NextHop.ENI:
-                found[route.target].add(str(route.destination))
-    return {number: tuple(sorted(destinations)) for number, destinations in found.items()}

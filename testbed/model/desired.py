@@ -110,7 +110,8 @@ class Eni:
 
     ``security_groups`` is aggregated (union of rules); an empty tuple with ``filtered`` means nothing is allowed
     in or out, ``filtered=False`` (internet hosts, load balancers) means no security group applies.
-    ``source_dest_check`` on: only packets from/to ``address`` pass; off: the ENI may forward for others.
+    ``source_dest_check`` on: only packets from/to ``address`` pass; off: the ENI may forward for others, and send for
+    the addresses of ``sends_for`` (a node's container blocks), or for anybody's when that is empty.
     ``internet hosts`` are ENIs of network 0 without a subnet.
     """
 
@@ -126,6 +127,7 @@ class Eni:
     security_groups: tuple[str, ...] = ()
     filtered: bool = True
     source_dest_check: bool = True
+    sends_for: tuple[IPv4Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

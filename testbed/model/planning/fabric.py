@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 
 from testbed.model.cloud import Cluster, RouteTarget
 from testbed.model.desired import (
@@ -212,7 +213,7 @@ def _check_duplicates(
 def _enis(parts: CloudParts, networks: Mapping[str, int]) -> Iterator[Eni]:
     clusters = {cluster.name: cluster for cluster in parts.lab.clusters}
     for node in parts.nodes:
-        yield from _node_enis(node, clusters[node.cluster], networks[node.vpc])
+        yield from _node_enis(node, clusters[node.cluster], networks[node.vpc], _routed_to(parts.lab, node))
     for pod in parts.pods:
         if pod.nic is not None and pod.node is not None:
             yield _pod_eni(pod, parts, clusters[pod.cluster], networks)
@@ -232,7 +233,13 @@ def _enis(parts: CloudParts, networks: Mapping[str, int]) -> Iterator[Eni]:
         )
 
 
-def _node_enis(node: PlannedNode, cluster: Cluster, network: int) -> Iterator[Eni]:
+def _routed_to(lab: Lab, node: PlannedNode) -> tuple[IPv4Network, ...]:
+    """Where the user's routes to a node lead, besides its own blocks."""
+    asked = (route for table in lab.route_tables for route in table.routes if route.kind is RouteTarget.NODE)
+    return tuple(sorted({route.destination for route in asked if route.target == node.name}))
+
+
+def _node_enis(node: PlannedNode, cluster: Cluster, network: int, routed: tuple[IPv4Network, ...]) -> Iterator[Eni]:
     groups = (cluster.node_security_groups or (node_group(cluster),)) + node.pool.security_groups
     yield Eni(
         id=node.eni,
@@ -245,6 +252,7 @@ def _node_enis(node: PlannedNode, cluster: Cluster, network: int) -> Iterator[En
         subnet=node.subnet,
         security_groups=_qualify(node.vpc, groups),
         source_dest_check=cluster.model is not NetworkModel.VPC,
+        sends_for=(*node.blocks, *routed) if cluster.model is NetworkModel.VPC else (),
     )
     if node.carrier is not None and node.carrier_address is not None:
         yield Eni(

@@ -164,6 +164,13 @@ def test_a_server_without_the_check_forwards_for_anybody() -> None:
     arrives(cloud.send(B, tcp("192.0.2.1", "10.0.0.5", 80)), cloud.eni(A), ipv4_src="192.0.2.1")
 
 
+def test_a_server_that_routes_lead_to_forwards_for_anybody() -> None:
+    routed = state(route_tables=(table(1, 1, route("10.9.0.0/16", NextHop.ENI, B)),))
+    cloud = Cloud(change_eni(routed, B, source_dest_check=False))
+    arrives(cloud.send(A, tcp("10.0.0.5", "10.9.0.1", 80)), cloud.eni(B), ipv4_src="10.0.0.5")
+    arrives(cloud.send(B, tcp("192.0.2.1", "10.0.0.5", 80)), cloud.eni(A), ipv4_src="192.0.2.1")
+
+
 def test_arp_answers_for_who_exists(cloud: Cloud) -> None:
     for asked, owner in (("10.0.0.9", mac(B)), ("10.0.0.1", GATEWAY_MAC), ("10.0.0.20", mac(NODE))):
         answer = cloud.send(A, arp_request(mac(A), "10.0.0.5", asked)).only
