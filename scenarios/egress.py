@@ -8,6 +8,7 @@ ECHO = 8080
 BY_NODE, BY_NAT = "pod to internet, its node has an EIP", "pod to internet, SNAT for the node subnet"
 BY_POD_NAT = "pod to internet, SNAT for the pod subnet"
 NODE_EIP, POD_EIP, NAT_EIP = "198.51.100.11", "198.51.100.12", "198.51.100.13"
+GATE_EIP, NAMED_EIP = "198.51.100.14", "198.51.100.15"
 
 BIND_NODE = f"""
 apiVersion: cnlab.dev/v1
@@ -56,6 +57,52 @@ spec:
   - {protocol: tcp, ports: 8080, cidr: 203.0.113.0/24}
 """
 
+GATE = f"""
+apiVersion: cnlab.dev/v1
+kind: Server
+metadata: {{name: gate}}
+spec: {{subnet: servers, securityGroups: [open], sourceDestCheck: false}}
+---
+apiVersion: cnlab.dev/v1
+kind: ElasticIP
+metadata: {{name: for-gate}}
+spec: {{address: {GATE_EIP}, boundTo: {{server: gate}}}}
+"""
+TRANSLATE = (
+    "table ip gate { chain out { type nat hook postrouting priority 100; ip daddr 203.0.113.0/24 masquerade; }; }"
+)
+
+DEFAULT_ROUTE = """
+apiVersion: cnlab.dev/v1
+kind: RouteTable
+metadata: {{name: demo-main}}
+spec:
+  vpc: demo
+  default: true
+  routes:
+  - {{destination: 10.1.0.0/16, nextHop: {{peering: demo-peer}}}}
+{routes}
+"""
+
+ANNOTATED = f"""
+apiVersion: cnlab.dev/v1
+kind: ElasticIP
+metadata: {{name: named}}
+spec: {{address: {NAMED_EIP}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: asking, annotations: {{yangtse.io/pod-with-eip: "true"}}}}
+spec:
+  containers: [{{name: echo, image: echo, ports: [{{containerPort: 8080}}]}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: naming, annotations: {{yangtse.io/pod-with-eip: "true", yangtse.io/eip-id: named}}}}
+spec:
+  containers: [{{name: echo, image: echo, ports: [{{containerPort: 8080}}]}}]
+"""
+
 
 def nat_gateway(*subnets: str) -> str:
     rules = "".join(f"  - {{subnet: {subnet}, eip: for-nat}}\n" for subnet in subnets)
@@ -71,10 +118,13 @@ def egress(lab: RunningLab, checks: Checks) -> None:
     checks.dropped(0, "node to the internet, nothing set up", lab.node("n1").http(inet.address, ECHO))
     by_node_eip(lab, checks, pod, inet)
     by_nat_gateway(lab, checks, pod, inet)
-    eip_before_nat(lab, checks, inet)
+    eip_before_nat(lab, checks, pod, inet)
+    custom_route(lab, checks, inet)
     if lab.model == "eni":
         by_pod_eip(lab, checks, pod, inet)
+        by_annotation(lab, checks, inet)
     one_rule_a_subnet(lab, checks)
+    bound_twice(lab, checks)
 
 
 def by_node_eip(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
@@ -102,12 +152,29 @@ def by_nat_gateway(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> No
     checks.allowed(84, "SNAT for the node subnet: a node", lab.node("n1").http(inet.address, ECHO), source=NAT_EIP)
 
 
-def eip_before_nat(lab: RunningLab, checks: Checks, inet: Host) -> None:
+def eip_before_nat(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
     lab.apply(BIND_NODE)
     seen = lab.node("n1").http(inet.address, ECHO)
     checks.allowed(85, "a node with an EIP, beside a NAT gateway", seen, source=NODE_EIP)
+    if lab.model != "eni":
+        checks.allowed(85, "and its pod", pod.http(inet.address, ECHO), source=NODE_EIP)
     other = lab.node("n2").http(inet.address, ECHO)
     checks.allowed(85, "a node without one", other, source=NAT_EIP)
+
+
+def custom_route(lab: RunningLab, checks: Checks, inet: Host) -> None:
+    """A default route to a server that translates: after an EIP, before the NAT gateway's rule for the subnet."""
+    lab.apply(GATE)
+    gate, node = lab.host("gate"), lab.node("n2")
+    done = lab.run(gate, "nft", TRANSLATE)
+    checks.equal(0, "a server translates what it forwards", done.stderr.strip(), "")
+    checks.allowed(0, "a server by its EIP", gate.http(inet.address, ECHO), source=GATE_EIP)
+    lab.apply(DEFAULT_ROUTE.format(routes="  - {destination: 0.0.0.0/0, nextHop: {server: gate}}"))
+    checks.allowed(85, "custom route before NAT gateway: a node", node.http(inet.address, ECHO), source=GATE_EIP)
+    seen = lab.node("n1").http(inet.address, ECHO)
+    checks.allowed(85, "EIP before custom route: a node with one", seen, source=NODE_EIP)
+    lab.apply(DEFAULT_ROUTE.format(routes=""))
+    checks.allowed(85, "the route deleted: by the NAT gateway again", node.http(inet.address, ECHO), source=NAT_EIP)
 
 
 def by_pod_eip(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
@@ -118,6 +185,30 @@ def by_pod_eip(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
     lab.apply(LET_IN)
     seen = inet.http(POD_EIP, ECHO)
     checks.allowed(86, "internet to the pod's EIP, with a rule", seen, source=inet.address, server=pod.name)
+
+
+def by_annotation(lab: RunningLab, checks: Checks, inet: Host) -> None:
+    """A pod that asks for an EIP gets one for its life; one that names an EIP has that one, which stays."""
+    lab.apply(ANNOTATED)
+    lab.wait_ready()
+    asking, naming = lab.pod("asking"), lab.pod("naming")
+    (made,) = (str(eip.address) for eip in lab.memory.eips if eip.bound_to == asking.owner)
+    checks.allowed(83, "a pod that asks for an EIP", asking.http(inet.address, ECHO), source=made)
+    checks.allowed(83, "a pod that names one", naming.http(inet.address, ECHO), source=NAMED_EIP)
+    seen = inet.http(made, ECHO)
+    checks.allowed(86, "internet to the pod that asked, with a rule", seen, source=inet.address, server=asking.name)
+    lab.delete("pod/asking", "pod/naming")
+    checks.dropped(86, "the pod deleted: its EIP is gone with it", inet.http(made, ECHO))
+    left = {str(eip.address): eip.bound_to for eip in lab.memory.eips}
+    kept = made not in left and left.get(NAMED_EIP, "") is None
+    checks.that(83, "and the named one is left, bound to nothing", kept, f"{NAMED_EIP} alone", ", ".join(left))
+
+
+def bound_twice(lab: RunningLab, checks: Checks) -> None:
+    reason = lab.refusal(BIND_NODE.replace("for-n1", "for-n1-too").replace(NODE_EIP, "198.51.100.99"))
+    checks.that(0, "a second EIP for a node is refused", "n1" in reason, "refused", reason or "accepted")
+    reason = lab.refusal(BIND_NODE.replace("for-n1", "same-address").replace("n1}", "n2}"))
+    checks.that(0, "one EIP for two nodes as well", NODE_EIP in reason, "refused", reason or "accepted")
 
 
 def one_rule_a_subnet(lab: RunningLab, checks: Checks) -> None:
