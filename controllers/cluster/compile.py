@@ -13,9 +13,10 @@ from functools import lru_cache
 from controllers.cluster import arp, classify, deliver, eni, ex, restrict, spoof, tunnel, vpc
 from controllers.cluster.pipeline import BR_EX, BR_INT
 from controllers.cluster.service import hidden, tracked
-from controllers.cluster.service.parts import plan_parts
+from controllers.cluster.service.parts import part_everywhere, plan_parts
+from controllers.cluster.service.served import Served, target_ports
 from controllers.cluster.view import NodeView, plan_views
-from controllers.openflow import Flow, Part, Program, build_part, build_program
+from controllers.openflow import NOTHING, Flow, Part, Program, Shared, build_part, build_program, share
 from testbed.model.desired import ClustersState, NetworkModel
 
 _MODELS = {NetworkModel.TUNNEL: tunnel, NetworkModel.VPC: vpc, NetworkModel.ENI: eni}
@@ -36,6 +37,17 @@ def compile_cluster(state: ClustersState) -> dict[int, Program]:
     return programs
 
 
+_LAST: dict[str, Shared] = {}
+"""By cluster: what its Services came to in the generation before, of which the next one differs little."""
+
+
+@lru_cache(64)
+def share_services(cluster: str, services: tuple[Served, ...]) -> Shared:
+    """What all nodes of a cluster have of its Services."""
+    shared = _LAST[cluster] = share(map(part_everywhere, services), _LAST.get(cluster, NOTHING))
+    return shared
+
+
 @lru_cache(_KEPT)
 def compile_ex(bare: NodeView, services: ex.ServicePorts) -> Program:
     """br-ex: what passes between the VPC, the node's own stack and br-int."""
@@ -45,9 +57,17 @@ def compile_ex(bare: NodeView, services: ex.ServicePorts) -> Program:
 @lru_cache(_KEPT)
 def compile_int(view: NodeView, bare: NodeView) -> Program:
     """br-int: pods, tunnel and Services; ``bare`` is the view without these."""
-    flows = (*tracked.plan(view), *hidden.plan(view)) if view.services else ()
-    parts = (base_part(bare), *plan_parts(view.services, view.node.name, view.model))
-    return build_program(BR_INT, flows, bridge=f"{view.node.name}/br-int", parts=parts)
+    parts = [base_part(bare), *plan_parts(view.services, view.node.name, view.model)]
+    if view.services:
+        parts.append(translation_part(bare, target_ports(view.services)))
+    shared = share_services(view.cluster, view.services)
+    return build_program(BR_INT, (), bridge=f"{view.node.name}/br-int", parts=parts, shared=shared)
+
+
+@lru_cache(_KEPT)
+def translation_part(bare: NodeView, ports: tuple[tuple[str, int], ...]) -> Part:
+    """What a br-int has when there are Services, whichever."""
+    return build_part(BR_INT, (*tracked.plan(bare, ports), *hidden.plan(bare)))
 
 
 @lru_cache(_KEPT)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from controllers.cluster.fields import UNTAGGED, VLAN_TAGGED
 from controllers.cluster.service.ports import match_port, port_masks
+from controllers.cluster.service.served import with_local_policy
 from controllers.cluster.view import NodeView
 from controllers.openflow import ANY, LOCAL, Flow, Local, Output, match
 from controllers.openflow.fields import ARP
@@ -35,7 +36,7 @@ class ServicePorts:
 def plan_service_ports(view: NodeView) -> ServicePorts:
     own = {
         (served.port.protocol.value, endpoint.port): served.port.owner
-        for served in view.services
+        for served in with_local_policy(view.services)
         if served.port.external_local and served.port.node_port is not None
         for endpoint in served.port.endpoints
         if endpoint.host_network and endpoint.node == view.node.name

@@ -47,13 +47,14 @@ from controllers.openflow.flows import (
     match,
 )
 from controllers.openflow.pipeline import DROP, ContractError, Pipeline, Table
-from controllers.openflow.program import Part, Program, ProgramError, build_part, build_program
+from controllers.openflow.program import NOTHING, Part, Program, ProgramError, Shared, build_part, build_program, share
 from controllers.openflow.weights import spread
 
 __all__ = [
     "ANY",
     "DROP",
     "LOCAL",
+    "NOTHING",
     "Action",
     "Answers",
     "Bits",
@@ -86,6 +87,7 @@ __all__ = [
     "PushVlan",
     "Resubmit",
     "SetField",
+    "Shared",
     "Snat",
     "Table",
     "ToGroup",
@@ -97,5 +99,6 @@ __all__ = [
     "ct_mark",
     "match",
     "register",
+    "share",
     "spread",
 ]

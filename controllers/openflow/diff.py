@@ -8,12 +8,13 @@ change.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from controllers.openflow.decode import Found
 from controllers.openflow.encode import WireKey, encode_group_body, wire_flow, wire_key
-from controllers.openflow.flows import Answers, Flow, Group
-from controllers.openflow.program import Program
+from controllers.openflow.flows import Answers, Flow, FlowKey, Group
+from controllers.openflow.program import Program, in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +39,50 @@ class Changes:
 
 
 def plan_changes(before: Program, wanted: Program) -> Changes:
-    """From one program to the next one of the same bridge."""
+    """From one program to the next one of the same bridge. Parts that both have are not looked at."""
     if before is wanted:
         return Changes()
+    flows, groups = _to_compare(before, wanted)
     return Changes(
-        add_groups=tuple(group for number, group in wanted.groups.items() if number not in before.groups),
+        add_groups=tuple(
+            wanted.groups[number] for number in groups if number in wanted.groups and number not in before.groups
+        ),
         modify_groups=tuple(
-            group
-            for number, group in wanted.groups.items()
-            if number in before.groups and before.groups[number] != group
+            wanted.groups[number]
+            for number in groups
+            if number in before.groups and number in wanted.groups and before.groups[number] != wanted.groups[number]
         ),
         delete_flows=tuple(
-            wire_key(before.pipeline, flow) for key, flow in before.flows.items() if key not in wanted.flows
+            wire_key(before.pipeline, before.flows[key])
+            for key in flows
+            if key in before.flows and key not in wanted.flows
         ),
-        put_flows=tuple(flow for key, flow in wanted.flows.items() if _differs(before.flows.get(key), flow)),
-        delete_groups=tuple(number for number in before.groups if number not in wanted.groups),
+        put_flows=tuple(
+            wanted.flows[key]
+            for key in flows
+            if key in wanted.flows and _differs(before.flows.get(key), wanted.flows[key])
+        ),
+        delete_groups=tuple(number for number in groups if number in before.groups and number not in wanted.groups),
         forget=tuple((before.pipeline.ids[table], cookie) for table, cookie in before.learned - wanted.learned),
-        ended=_ended(before, wanted),
+        ended=_ended(before, wanted, groups),
     )
 
 
-def _ended(before: Program, wanted: Program) -> tuple[Answers, ...]:
+def _to_compare(before: Program, wanted: Program) -> tuple[Iterable[FlowKey], Iterable[int]]:
+    """Identities of the flows and groups that can differ, in a fixed order."""
+    if not (before.parts and wanted.parts):
+        return {**before.flows, **wanted.flows}, {**before.groups, **wanted.groups}
+    parts = in_order(before.parts ^ wanted.parts)
+    flows = dict.fromkeys(flow.key for part in parts for flow in part.flows)
+    return flows, dict.fromkeys(group.id for part in parts for group in part.groups)
+
+
+def _ended(before: Program, wanted: Program, groups: Iterable[int]) -> tuple[Answers, ...]:
     """Connections that groups of ``before`` list and those of the same number don't any more."""
     gone: list[Answers] = []
-    for number, group in before.groups.items():
-        if group.ends and (now := wanted.groups.get(number)) is not group:
+    for number in groups:
+        group, now = before.groups.get(number), wanted.groups.get(number)
+        if group is not None and group.ends and now is not group:
             kept = now.ends if now is not None else ()
             gone += (each for each in group.ends if each not in kept)
     return tuple(dict.fromkeys(gone))

@@ -87,11 +87,12 @@ def _switch(fleet: Fleet, datapath_id: int, program: Program) -> dict[str, Any]:
 
 def names_document(desired: Desired) -> dict[str, Any]:
     """``cookies``: cookie as in a dump -> [owner, note]. ``tables``: datapath id -> table names in order."""
+    cookies: dict[int, tuple[str, str]] = {}
+    for program in desired.programs.values():
+        cookies.update(program.cookies)
     return {
         "generation": desired.generation,
-        "cookies": {
-            f"{cookie:#x}": names for program in desired.programs.values() for cookie, names in program.cookies.items()
-        },
+        "cookies": {f"{cookie:#x}": names for cookie, names in cookies.items()},
         "tables": {f"{number:016x}": program.pipeline.names for number, program in desired.programs.items()},
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import types
 import typing
 from collections.abc import Callable
@@ -43,6 +44,7 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: type[T], plain: Any) -> T:
     """The ``kind`` value that ``plain`` (from :func:`to_plain`) stands for.
 
+    A dataclass may also be the JSON text of its value; the same text then comes to the same object again.
     Raises ``KeyError``, ``TypeError`` or ``ValueError`` for a document that does not have the kind's shape.
     """
     return typing.cast(T, _reader(typing.cast(Any, kind))(plain))
@@ -99,6 +101,12 @@ def _dataclass_reader(kind: type[Any]) -> Callable[[Any], Any]:
     readers = {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind) if field.init}
 
     def read(plain: Any) -> Any:
+        if isinstance(plain, str):
+            return read_text(plain)
         return kind(**{name: readers[name](value) for name, value in plain.items()})
+
+    @functools.lru_cache(1 << 14)
+    def read_text(text: str) -> Any:
+        return read(json.loads(text))
 
     return read

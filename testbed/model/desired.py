@@ -9,7 +9,6 @@ range, for the id is also the conntrack zone), NAT gateways 1-500; network id 0 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from testbed.model.codec import from_plain
+from testbed.model.document import read_document
 
 INTERNET = 0
 """Id of the network in which internet hosts live and where elastic IPs are addresses."""
@@ -337,7 +337,7 @@ State = TypeVar("State", FabricState, ClustersState)
 
 def load_state(kind: type[State], path: Path) -> State:
     """The document at ``path``. Raises ``OSError``, ``ValueError``, ``KeyError`` or ``TypeError`` if unreadable."""
-    return from_plain(kind, json.loads(path.read_text(encoding="utf-8")))
+    return from_plain(kind, read_document(path.read_text(encoding="utf-8")))
 
 
 # --- constants that both sides of a wire must agree on -------------------------------------------------------

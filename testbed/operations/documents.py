@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
-from typing import Any
 
 from testbed.emulation.rundir import RunDir, write_atomically
-from testbed.model.codec import to_plain
+from testbed.model.document import render_document
 from testbed.model.planning.plan import Plan
+
+_GENERATION = re.compile(r'^{"generation":\d+,')
+"""How every document begins."""
 
 FABRIC, CLUSTER, KUBELET = "fabric", "cluster", "kubelet"
 
@@ -23,21 +25,21 @@ def status_path(rundir: RunDir, reader: str) -> Path:
     return rundir.path / "workloads.status.json" if reader == KUBELET else rundir.control / f"{reader}.applied.json"
 
 
-def documents_of(plan: Plan) -> dict[str, Any]:
-    """The documents of a plan as JSON values."""
-    return {FABRIC: to_plain(plan.fabric), CLUSTER: to_plain(plan.clusters), KUBELET: to_plain(plan.workloads)}
+def texts_of(plan: Plan) -> dict[str, str]:
+    """The documents of a plan."""
+    wanted = {FABRIC: plan.fabric, CLUSTER: plan.clusters, KUBELET: plan.workloads}
+    return {reader: render_document(state) for reader, state in wanted.items()}
 
 
 def in_force(rundir: RunDir, plan: Plan) -> bool:
     """Whether the documents say already what ``plan`` says, whatever the generation."""
-    texts = read_documents(rundir)
-    there = {reader: {**json.loads(text), "generation": 0} for reader, text in texts.items()}
-    return there == {reader: {**document, "generation": 0} for reader, document in documents_of(plan).items()}
+    there = {reader: _GENERATION.sub("", text) for reader, text in read_documents(rundir).items()}
+    return there == {reader: _GENERATION.sub("", text) for reader, text in texts_of(plan).items()}
 
 
 def write_plan(rundir: RunDir, plan: Plan) -> None:
-    for reader, document in documents_of(plan).items():
-        write_atomically(document_path(rundir, reader), json.dumps(document, separators=(",", ":")))
+    for reader, text in texts_of(plan).items():
+        write_atomically(document_path(rundir, reader), text)
 
 
 def read_documents(rundir: RunDir) -> dict[str, str]:
@@ -53,5 +55,4 @@ def read_documents(rundir: RunDir) -> dict[str, str]:
 def write_documents(rundir: RunDir, texts: dict[str, str], generation: int) -> None:
     """Put ``texts`` (of :func:`read_documents`) back under a new generation number."""
     for reader, text in texts.items():
-        document = {**json.loads(text), "generation": generation}
-        write_atomically(document_path(rundir, reader), json.dumps(document, separators=(",", ":")))
+        write_atomically(document_path(rundir, reader), _GENERATION.sub(f'{{"generation":{generation},', text))

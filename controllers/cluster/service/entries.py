@@ -48,11 +48,6 @@ def everywhere(served: Served) -> Iterator[Entry]:
             yield from _external(served, address, anywhere, hide=True)
 
 
-def is_the_nodes_own(served: Served) -> bool:
-    """Whether ``on_node`` has anything."""
-    return served.port.internal_local or served.port.external_local
-
-
 def on_node(served: Served, node: str, model: NetworkModel) -> Iterator[Entry]:
     """What policy Local leaves to the endpoints of ``node``, which see the client."""
     port, here = served.port, choose(served, node)

@@ -8,20 +8,17 @@ from functools import lru_cache
 from controllers.cluster.fields import HIDE, REFUSED, SERVED, SOURCE, Source
 from controllers.cluster.pipeline import BR_INT
 from controllers.cluster.service import affinity
-from controllers.cluster.service.entries import Entry, everywhere, is_the_nodes_own, on_node
+from controllers.cluster.service.entries import Entry, everywhere, on_node
 from controllers.cluster.service.groups import plan_group
-from controllers.cluster.service.served import Choice, Served, Verdict
+from controllers.cluster.service.served import Choice, Served, Verdict, with_local_policy
 from controllers.cluster.service.tracked import ask
 from controllers.openflow import Action, Flow, Group, Part, SetField, ToGroup, build_part, match
 from testbed.model.desired import NetworkModel
 
 
-def plan_parts(services: Iterable[Served], node: str, model: NetworkModel) -> Iterator[Part]:
-    """Everything of the Services for one node's br-int."""
-    for served in services:
-        yield part_everywhere(served)
-        if is_the_nodes_own(served):
-            yield part_on_node(served, node, model)
+def plan_parts(services: tuple[Served, ...], node: str, model: NetworkModel) -> Iterator[Part]:
+    """What of the Services is one node's br-int's own, besides what all nodes have."""
+    return (part_on_node(served, node, model) for served in with_local_policy(services))
 
 
 @lru_cache(1 << 15)

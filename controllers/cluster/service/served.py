@@ -35,9 +35,34 @@ class Served:
     """(protocol, port) that endpoints answer from."""
 
 
-@lru_cache(_KEPT)
 def serve(port: ServicePort) -> Served:
+    """By identity first: to look a value up by what it is costs as much as all its endpoints."""
+    known = _SERVED.get(id(port))
+    if known is None or known[0] is not port:
+        if len(_SERVED) >= _KEPT:
+            _SERVED.clear()
+        known = _SERVED[id(port)] = (port, _serve(port))
+    return known[1]
+
+
+_SERVED: dict[int, tuple[ServicePort, Served]] = {}
+
+
+@lru_cache(_KEPT)
+def _serve(port: ServicePort) -> Served:
     return Served(port, frozenset((port.protocol.value, each.port) for each in port.endpoints))
+
+
+@lru_cache(64)
+def target_ports(services: tuple[Served, ...]) -> tuple[tuple[str, int], ...]:
+    """(protocol, port) that some endpoint of ``services`` answers from."""
+    return tuple(sorted(frozenset[tuple[str, int]]().union(*(each.target_ports for each in services))))
+
+
+@lru_cache(64)
+def with_local_policy(services: tuple[Served, ...]) -> tuple[Served, ...]:
+    """Those that are not the same on every node."""
+    return tuple(each for each in services if each.port.internal_local or each.port.external_local)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
 
 from controllers.cluster.fields import DISGUISE, HIDE, NODE_PORT, REFUSED, SERVED, SERVICE, SOURCE, Source
 from controllers.cluster.service.ports import match_port, port_masks
-from controllers.cluster.service.served import Served
 from controllers.cluster.view import NodeView
 from controllers.openflow import Action, Ct, Flow, Match, Nat, SetField, match
 from controllers.openflow.fields import Target, Value
@@ -24,9 +22,10 @@ _UNREACHABLE = 3
 _TRANSPORTS = ("tcp", "udp")
 
 
-def plan(view: NodeView) -> Iterator[Flow]:
+def plan(view: NodeView, ports: Iterable[tuple[str, int]]) -> Iterator[Flow]:
+    """``ports``: (protocol, port) that some endpoint answers from."""
     yield from _unhide(view)
-    yield from _untranslate(view)
+    yield from _untranslate(view, ports)
     yield from _recognise(view)
     yield from _known(view)
 
@@ -58,20 +57,14 @@ def _by_the_vpc(view: NodeView, back: tuple[Action, ...]) -> Iterator[Flow]:
     yield Flow("unhide", 250, sent, goto="service", owner=view.owner, note="an answer is undone past the VPC")
 
 
-def _untranslate(view: NodeView) -> Iterator[Flow]:
+def _untranslate(view: NodeView, ports: Iterable[tuple[str, int]]) -> Iterator[Flow]:
     """What comes from a port that some endpoint serves may be an answer; nothing else is tracked on its way back."""
     back = (Ct(SERVICE, table="service", nat=Nat()),)
-    for protocol, port in _target_ports(view.services):
+    for protocol, port in ports:
         what = match_port(protocol, "src", port)
         yield Flow("untranslate", 200, what, back, owner=view.owner, note="may be an endpoint's answer")
     error = match(icmpv4_type=_UNREACHABLE)
     yield Flow("untranslate", 200, error, back, owner=view.owner, note="may be about a Service's packet")
-
-
-@lru_cache(64)
-def _target_ports(services: tuple[Served, ...]) -> tuple[tuple[str, int], ...]:
-    """The same on every node of a cluster."""
-    return tuple(sorted(frozenset[tuple[str, int]]().union(*(each.target_ports for each in services))))
 
 
 def ask(what: Match, source: Source | None, owner: str, note: str, *marks: Action) -> Flow:
