@@ -14,6 +14,17 @@ from testbed.cli.output import is_document, show, show_document
 from testbed.observe.status import Bridge, View
 from testbed.operations.errors import BadRequestError
 
+_KINDS = {".svg": "svg", ".html": "html", ".htm": "html"}
+_LAYERS = ("pods", "tunnels", "routes", "services", "groups")
+
+
+def _read_layers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """``pods,routes``. Raises ``UsageError`` for a layer that there is not."""
+    wanted = tuple(word.strip() for word in value.split(",") if word.strip())
+    if unknown := [word for word in wanted if word not in _LAYERS]:
+        raise click.UsageError(f"no such layer: {unknown[0]}; there are: {', '.join(_LAYERS)}", ctx)
+    return wanted
+
 
 @click.command()
 @click.argument("switch", nargs=-1, shell_complete=complete_switches)
@@ -65,31 +76,50 @@ def flows(
 
 @click.command()
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="File to write; .svg or .mmd decides."
+    "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="File to write; .svg, .html or .mmd decides."
 )
-@click.option("--format", "kind", type=click.Choice(["svg", "mermaid"]), help="If the file's name does not say it.")
+@click.option("--html", "page", type=click.Path(dir_okay=False, writable=True), help="Write the page to click in here.")
+@click.option("--format", "kind", type=click.Choice(["svg", "html", "mermaid"]), help="If the name does not say it.")
+@click.option("--layers", default=",".join(_LAYERS), show_default=True, callback=_read_layers, help="What is drawn.")
 @lab_option
-def graph(output: str | None, kind: str | None) -> None:
+def graph(output: str | None, page: str | None, kind: str | None, layers: tuple[str, ...]) -> None:
     """The running lab as a picture: VPCs, subnets, nodes with their pods, servers, internet hosts, and the links.
+
+    Over it lie layers: pods, tunnels, routes, services, groups (security groups). The HTML page needs no network; a
+    click on an object shows its addresses, routes and flows. Mermaid has hosts and links only.
 
     \b
     Example:
       lab graph -o lab.svg
+      lab graph --layers pods,groups -o groups.svg
+      lab graph --html lab.html
       lab graph --format mermaid
     """
-    from testbed.observe.graph import plan_picture
-    from testbed.observe.graph_mermaid import render_mermaid
-    from testbed.observe.graph_svg import render_svg
-
     rundir = chosen_lab()
-    kind = kind or ("svg" if (output or "").endswith(".svg") else "mermaid")
-    picture = plan_picture(rundir.lab, View(rundir).memory)
-    text = render_svg(picture) if kind == "svg" else render_mermaid(picture)
+    if page is not None:
+        output, kind = page, "html"
+    kind = kind or _KINDS.get(Path(output or "").suffix, "mermaid")
+    text = _render_graph(View(rundir), kind, layers)
     if output is None:
         sys.stdout.write(text)
         return
     Path(output).write_text(text, encoding="utf-8")
-    click.echo(f"{output}: lab {rundir.lab} as {kind}")
+    click.echo(f"{output}: lab {rundir.lab} as {kind}{'; open it in a browser' if kind == 'html' else ''}")
+
+
+def _render_graph(view: View, kind: str, layers: tuple[str, ...]) -> str:
+    from testbed.observe.graph import plan_picture
+    from testbed.observe.graph_details import read_details
+    from testbed.observe.graph_html import render_html
+    from testbed.observe.graph_layers import add_layers
+    from testbed.observe.graph_mermaid import render_mermaid
+    from testbed.observe.graph_svg import render_svg
+
+    picture = plan_picture(view.rundir.lab, view.memory)
+    if kind == "mermaid":
+        return render_mermaid(picture)
+    picture = add_layers(picture, view.fabric, view.clusters, layers)
+    return render_svg(picture) if kind == "svg" else render_html(picture, read_details(view, picture), layers)
 
 
 def is_for(owner: str, wanted: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed.model.planning.dns import NAMESPACE
+from testbed.model.planning.resolved import PlannedHost
 from testbed.operations.memory import Memory
 
 MOST_PODS = 24
@@ -16,13 +17,21 @@ MOST_PODS = 24
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A host: ``kind`` is ``node``, ``server``, ``internet`` or ``pod``; ``lines`` are under its name."""
+    """An object: ``kind`` is ``node``, ``server``, ``balancer``, ``internet``, ``pod``, ``table``, ``service`` or
+    ``group``; ``lines`` are under its name.
+
+    ``id`` is what flows and wiring call it (``Pod/default/web-0``). ``groups`` are the numbers of its security groups,
+    ``number`` is that of a group.
+    """
 
     kind: str
     name: str
     lines: tuple[str, ...]
     inside: tuple[Box, ...] = ()
     more: int = 0
+    id: str = ""
+    groups: tuple[int, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +43,41 @@ class SubnetBox:
 
 @dataclass(frozen=True, slots=True)
 class VpcBox:
+    """``tables`` are its route tables."""
+
     name: str
     cidrs: str
     subnets: tuple[SubnetBox, ...]
+    tables: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelBox:
+    """The tunnels between all nodes of a cluster; ``nodes`` are their boxes' ids."""
+
+    id: str
+    title: str
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``caption``: ``lab demo, generation 3, tunnel, userspace datapath``."""
+    """``caption``: ``lab demo, generation 3, tunnel, userspace datapath``. What follows ``vpcs`` are layers."""
 
     caption: str
     internet: tuple[Box, ...]
     vpcs: tuple[VpcBox, ...]
+    tunnels: tuple[TunnelBox, ...] = ()
+    services: tuple[Box, ...] = ()
+    groups: tuple[Box, ...] = ()
 
 
 def plan_picture(lab: str, memory: Memory) -> Picture:
     models = ", ".join(f"cluster {cluster.name}: {cluster.model} model" for cluster in memory.lab.clusters)
     parts = [f"lab {lab}", f"generation {memory.generation}", models, f"{memory.datapath} datapath"]
-    internet = tuple(Box("internet", host.name, (str(host.address),)) for host in memory.hosts if host.vpc is None)
+    internet = tuple(
+        Box("internet", host.name, (str(host.address),), id=host.owner) for host in memory.hosts if host.vpc is None
+    )
     vpcs = tuple(
         VpcBox(vpc.name, ", ".join(map(str, vpc.cidrs)), _subnets(memory, vpc.name)) for vpc in memory.lab.vpcs
     )
@@ -72,19 +98,26 @@ def _nodes(memory: Memory, subnet: str) -> tuple[Box, ...]:
         if node.subnet != subnet:
             continue
         pods = [
-            Box("pod", pod.name, (str(pod.address),))
+            Box("pod", pod.name, (str(pod.address),), id=pod.owner)
             for pod in memory.pods
             if (pod.cluster, pod.node) == (node.cluster, node.name) and pod.namespace != NAMESPACE
         ]
         blocks = (", ".join(map(str, node.blocks)),) if node.blocks else ()
         more = max(0, len(pods) - MOST_PODS)
-        boxes.append(Box("node", node.name, (str(node.address), *blocks), tuple(pods[:MOST_PODS]), more))
+        lines = (str(node.address), *blocks)
+        boxes.append(Box("node", node.name, lines, tuple(pods[:MOST_PODS]), more, node.owner))
     return tuple(boxes)
 
 
 def _servers(memory: Memory, subnet: str) -> tuple[Box, ...]:
     return tuple(
-        Box("server", host.name, (str(host.address), *(("control plane",) if host.cluster else ())))
+        Box("balancer" if host.balancer else "server", host.name, (str(host.address), *_role(host)), id=host.owner)
         for host in memory.hosts
         if host.vpc is not None and host.subnet == subnet
     )
+
+
+def _role(host: PlannedHost) -> tuple[str, ...]:
+    if host.balancer:
+        return ("load balancer",)
+    return ("control plane",) if host.cluster else ()

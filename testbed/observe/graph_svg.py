@@ -1,132 +1,162 @@
-"""A picture as SVG: boxes in rows, the cloud fabric as a bar above them, a line for each link. Deterministic."""
+"""A picture as SVG: boxes in rows, the cloud fabric as a bar above them, a line for each link. Deterministic.
+
+Each object is a ``g`` with its id in ``data-id``; each layer has a class, so that a page can hide it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from xml.sax.saxutils import escape
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape, quoteattr
 
-from testbed.observe.graph import Box, Picture, SubnetBox, VpcBox
+from testbed.observe.graph import Box, Picture, TunnelBox
+from testbed.observe.graph_blocks import (
+    BADGE,
+    CHAR,
+    GAP,
+    LINE,
+    PAD,
+    TITLE,
+    Block,
+    leaf,
+    row,
+    row_width,
+    rows,
+    vpc_block,
+)
 
-_PAD, _GAP = 14, 16
-_LINE, _TITLE = 15, 22
-_CHAR = 7.8  # width of a character of the 12 px monospace font, bold included
-_PODS_IN_A_ROW = 2
 _BAR = 34
-_LINK_ROOM = 30  # beside a title, for the link that passes it
+_LEAST_WIDTH = 720  # for Services and groups below a small lab
 
-_STYLE = """
+STYLE = """
   text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1f2933}
   .t{font-weight:700}.d{fill:#616e7c}
   rect{rx:6;stroke-width:1.2}
   .vpc{fill:#f4f8ff;stroke:#8fb3e8}.subnet{fill:#ffffff;stroke:#b8c8dd;stroke-dasharray:5 4}
   .node{fill:#eaf6ec;stroke:#4c9a5b}.pod{fill:#ffffff;stroke:#7fbf8c}.server{fill:#fff6e5;stroke:#d69b2d}
-  .internet{fill:#f3ecfb;stroke:#8a63c7}.fabric{fill:#dce7f7;stroke:#5b84c4}
-  path{stroke:#8795a7;stroke-width:1.4;fill:none}
+  .balancer{fill:#fdeee6;stroke:#d9743a}.internet{fill:#f3ecfb;stroke:#8a63c7}.fabric{fill:#dce7f7;stroke:#5b84c4}
+  .table{fill:#eef2f7;stroke:#8795a7}.service{fill:#e8f7f8;stroke:#3aa0a8}.group{fill:#fdf0f4;stroke:#c65b7c}
+  .tunnel{fill:#fbf6dc;stroke:#b59a1f}.badge{rx:4;fill:#c65b7c;stroke:none}.n{fill:#ffffff;font-weight:700}
+  path{stroke:#8795a7;stroke-width:1.4;fill:none}path.tun{stroke:#b59a1f;stroke-dasharray:6 4}
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """A rectangle with a title, lines of text and blocks in it, placed relative to its parent."""
+@dataclass
+class _Canvas:
+    """What is drawn, from back to front: boxes of VPCs and subnets, then links, then what the links end at."""
 
-    css: str
-    title: str
-    lines: tuple[str, ...]
-    width: float
-    height: float
-    children: tuple[tuple[float, float, _Block], ...] = ()
-    hangs: bool = False
+    back: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    front: list[str] = field(default_factory=list)
+    bottoms: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> list[str]:
+        return [*self.back, *self.links, *self.front]
 
 
 def render_svg(picture: Picture) -> str:
-    internet = [_leaf(box, hangs=True) for box in picture.internet]
-    vpcs = [_vpc(vpc) for vpc in picture.vpcs]
-    width = max(_row_width(internet), _row_width(vpcs), len(picture.caption) * _CHAR) + 2 * _PAD
-    top = _PAD + _TITLE
+    canvas = _Canvas()
+    internet = [leaf(box, hangs=True) for box in picture.internet]
+    vpcs = [vpc_block(vpc) for vpc in picture.vpcs]
+    inner = max(row_width(internet), row_width(vpcs), len(picture.caption) * CHAR, _least(picture))
+    top = PAD + TITLE
     bar = top + (max((block.height for block in internet), default=0) + 40 if internet else 10)
     below = bar + _BAR + 36
-    height = below + max((block.height for block in vpcs), default=0) + _PAD
-    shapes: list[str] = []
-    links: list[str] = []
-    for x, block in _row(internet, _PAD):
-        links.append(_path(x + block.width / 2, top + block.height, bar))
-        shapes += _draw(block, x, top, links, None)
-    for x, block in _row(vpcs, _PAD):
-        shapes += _draw(block, x, below, links, bar + _BAR)
-    fabric = f'<rect class="fabric" x="{_PAD}" y="{bar}" width="{width - 2 * _PAD:g}" height="{_BAR}"/>'
-    label = _text(_PAD + 12, bar + 22, "cloud fabric: routes, security groups, addresses", "t")
-    caption = _text(_PAD, _PAD + 8, picture.caption, "d")
-    # Boxes of VPCs and subnets first, then links, then what the links end at: a link is seen, not its crossing.
-    back = [shape for shape in shapes if 'class="vpc"' in shape or 'class="subnet"' in shape]
-    front = [shape for shape in shapes if shape not in back]
+    for x, block in row(internet, PAD):
+        canvas.links.append(_path(x + block.width / 2, top + block.height, bar))
+        _draw(canvas, block, x, top, None)
+    for x, block in row(vpcs, PAD):
+        _draw(canvas, block, x, below, bar + _BAR)
+    y = below + max((block.height for block in vpcs), default=0) + PAD
+    y = _tunnels(canvas, picture.tunnels, y, inner)
+    y = _shelf(canvas, "services", "Services", picture.services, y, inner)
+    y = _shelf(canvas, "groups", "security groups (their numbers are on their members)", picture.groups, y, inner)
+    fabric = [
+        f'<rect class="fabric" x="{PAD}" y="{bar:g}" width="{inner:g}" height="{_BAR}"/>',
+        _text(PAD + 12, bar + 22, "cloud fabric: routes, security groups, addresses", "t"),
+    ]
+    caption = _text(PAD, PAD + 8, picture.caption, "d")
+    return _page(picture.caption, inner + 2 * PAD, y, [caption, *canvas.back, *canvas.links, *fabric, *canvas.front])
+
+
+def _page(title: str, width: float, height: float, shapes: Sequence[str]) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {width:g} {height:g}">'
     )
-    title = f"<title>{escape(picture.caption)}</title><style>{_STYLE}</style>"
+    style = f"<title>{escape(title)}</title><style>{STYLE}</style>"
     white = f'<rect width="{width:g}" height="{height:g}" fill="#ffffff" stroke="none"/>'
-    return "\n".join([head, title, white, caption, *back, *links, fabric, label, *front, "</svg>"]) + "\n"
+    return "\n".join([head, style, white, *shapes, "</svg>"]) + "\n"
 
 
-def _leaf(box: Box, *, hangs: bool = False) -> _Block:
-    width = max(len(line) for line in (box.name, *box.lines)) * _CHAR + 2 * _PAD
-    return _Block(box.kind, box.name, box.lines, width, _TITLE + _LINE * len(box.lines) + 8, hangs=hangs)
+def _least(picture: Picture) -> float:
+    """Room for the widest Service or group, and for the tunnels' title."""
+    shelves = [leaf(box).width for box in (*picture.services, *picture.groups)]
+    titles = [len(tunnel.title) * CHAR + 24 for tunnel in picture.tunnels]
+    return max([*shelves, *titles, _LEAST_WIDTH if shelves else 0], default=0)
 
 
-def _node(box: Box) -> _Block:
-    pods = [_leaf(pod) for pod in box.inside]
-    lines = (*box.lines, *((f"and {box.more} more pods",) if box.more else ()))
-    head = _TITLE + _LINE * len(lines) + 10
-    column = max((pod.width for pod in pods), default=0.0)
-    row = max((pod.height for pod in pods), default=0.0)
-    pods = [replace(pod, width=column) for pod in pods]
-    placed = tuple(
-        (_PAD + (i % _PODS_IN_A_ROW) * (column + 8), head + (i // _PODS_IN_A_ROW) * (row + 8), pod)
-        for i, pod in enumerate(pods)
-    )
-    inner = min(len(pods), _PODS_IN_A_ROW) * (column + 8) - 8 if pods else 0
-    text = max(len(line) for line in (box.name, *lines)) * _CHAR
-    rows = -(-len(pods) // _PODS_IN_A_ROW)
-    return _Block("node", box.name, lines, max(inner, text) + 2 * _PAD, head + rows * (row + 8) + 6, placed, hangs=True)
-
-
-def _subnet(subnet: SubnetBox) -> _Block:
-    inside = [_node(box) if box.kind == "node" else _leaf(box, hangs=True) for box in subnet.boxes]
-    return _container("subnet", f"subnet {subnet.name}", (subnet.cidr,), inside)
-
-
-def _vpc(vpc: VpcBox) -> _Block:
-    return _container("vpc", f"VPC {vpc.name}", (vpc.cidrs,), [_subnet(subnet) for subnet in vpc.subnets])
-
-
-def _container(css: str, title: str, lines: tuple[str, ...], inside: Sequence[_Block]) -> _Block:
-    head = _TITLE + _LINE * len(lines) + 10
-    width = max(_row_width(inside), max(len(line) for line in (title, *lines)) * _CHAR + _LINK_ROOM) + 2 * _PAD
-    height = head + max((block.height for block in inside), default=0) + _PAD
-    return _Block(css, title, lines, width, height, tuple((x, head, block) for x, block in _row(inside, _PAD)))
-
-
-def _row(blocks: Sequence[_Block], start: float) -> Iterator[tuple[float, _Block]]:
-    for block in blocks:
-        yield start, block
-        start += block.width + _GAP
-
-
-def _row_width(blocks: Sequence[_Block]) -> float:
-    return sum(block.width for block in blocks) + _GAP * max(0, len(blocks) - 1)
-
-
-def _draw(block: _Block, x: float, y: float, links: list[str], fabric: float | None) -> list[str]:
-    """The block's shapes; links from the fabric down to what hangs on it are added to ``links``."""
+def _draw(canvas: _Canvas, block: Block, x: float, y: float, fabric: float | None) -> None:
+    """The block's shapes, and a link down from the fabric to each thing that hangs on it."""
     if block.hangs and fabric is not None:
-        links.append(_path(x + block.width - _PAD, fabric, y))  # beside the titles that it passes
-    size = f'width="{block.width:g}" height="{block.height:g}"'
-    shapes = [f'<rect class="{block.css}" x="{x:g}" y="{y:g}" {size}/>', _text(x + _PAD, y + 17, block.title, "t")]
-    shapes += [_text(x + _PAD, y + 17 + _LINE * (i + 1), line, "d") for i, line in enumerate(block.lines)]
+        canvas.links.append(_path(x + block.width - PAD, fabric, y))  # beside the titles that it passes
+    if block.css:
+        shape = _shape(block, x, y)
+        (canvas.back if block.css in ("vpc", "subnet") else canvas.front).append(shape)
+        canvas.bottoms[block.id] = (x + block.width / 2, y + block.height)
     for dx, dy, child in block.children:
-        shapes += _draw(child, x + dx, y + dy, links, fabric)
-    return shapes
+        _draw(canvas, child, x + dx, y + dy, fabric)
+
+
+def _shape(block: Block, x: float, y: float) -> str:
+    size = f'width="{block.width:g}" height="{block.height:g}"'
+    after = BADGE + 6 if block.number else 0
+    shapes = [f'<rect class="{block.css}" x="{x:g}" y="{y:g}" {size}/>']
+    shapes.append(_text(x + PAD + after, y + 17, block.title, "t"))
+    shapes += [_text(x + PAD, y + 17 + LINE * (i + 1), line, "d") for i, line in enumerate(block.lines)]
+    if block.number:
+        shapes.append(_badge(block.number, x + PAD, y + 5))
+    top = y + 17 + LINE * len(block.lines) + 5
+    shapes += [_badge(number, x + PAD + i * (BADGE + 4), top) for i, number in enumerate(block.badges)]
+    layer = {"table": ' class="layer-routes"', "pod": ' class="layer-pods"'}.get(block.css, "")
+    known = f" data-id={quoteattr(block.id)}" if block.id else ""
+    return f"<g{layer}{known}>{''.join(shapes)}</g>"
+
+
+def _badge(number: int, x: float, y: float) -> str:
+    middle = x + BADGE / 2 - len(str(number)) * CHAR / 2
+    square = f'<rect class="badge" x="{x:g}" y="{y:g}" width="{BADGE}" height="15"/>'
+    return f'<g class="layer-groups">{square}{_text(middle, y + 12, str(number), "n")}</g>'
+
+
+def _tunnels(canvas: _Canvas, tunnels: Sequence[TunnelBox], y: float, width: float) -> float:
+    """A bar for each cluster's tunnels, below the nodes that it joins; where the next row begins."""
+    for tunnel in tunnels:
+        y += 18
+        ends = [canvas.bottoms[node] for node in tunnel.nodes if node in canvas.bottoms]
+        drawn = "".join(f'<path class="tun" d="M{x:g} {bottom:g}V{y:g}"/>' for x, bottom in ends)
+        canvas.links.append(f'<g class="layer-tunnels">{drawn}</g>')
+        shape = f'<rect class="tunnel" x="{PAD}" y="{y:g}" width="{width:g}" height="{_BAR}"/>'
+        text = _text(PAD + 12, y + 22, tunnel.title, "t")
+        canvas.front.append(f'<g class="layer-tunnels" data-id={quoteattr(tunnel.id)}>{shape}{text}</g>')
+        y += _BAR + GAP
+    return y
+
+
+def _shelf(canvas: _Canvas, layer: str, title: str, boxes: Sequence[Box], y: float, width: float) -> float:
+    """Boxes in as many rows as they need, under a title; where the next row begins."""
+    if not boxes:
+        return y
+    shelf = _Canvas()
+    shelf.front.append(_text(PAD, y + 14, title, "t"))
+    y += TITLE + 4
+    for blocks in rows([leaf(box) for box in boxes], width):
+        for x, block in row(blocks, PAD):
+            _draw(shelf, block, x, y, None)
+        y += max(block.height for block in blocks) + 10
+    canvas.front.append(f'<g class="layer-{layer}">{"".join(shelf.shapes)}</g>')
+    return y + GAP
 
 
 def _path(x: float, top: float, bottom: float) -> str:

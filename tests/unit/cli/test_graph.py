@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from testbed.observe.graph import MOST_PODS, plan_picture
+from testbed.model.planning.ledger import Ledger
+from testbed.model.planning.plan import plan_lab
+from testbed.observe.graph import MOST_PODS, Picture, plan_picture
+from testbed.observe.graph_details import Detail, boxes_of, owner_id
+from testbed.observe.graph_html import render_html
+from testbed.observe.graph_layers import LAYERS, add_layers
 from testbed.observe.graph_mermaid import render_mermaid
 from testbed.observe.graph_svg import render_svg
-from testbed.operations.loading import read_sources
+from testbed.operations.loading import load_sources, read_sources
 from testbed.operations.memory import Memory
+from testbed.operations.models import MODELS, with_model
 from testbed.operations.sources import SourceText, read_refs, with_replicas
 from tests.unit.cli.test_edits import DEMO, remember
 
@@ -83,3 +91,80 @@ def test_many_pods_are_a_number() -> None:
 
 def test_the_same_lab_gives_the_same_picture(demo: Memory) -> None:
     assert render_svg(plan_picture("demo", demo)) == render_svg(plan_picture("demo", demo))
+
+
+def layered(name: str, model: str, layers: tuple[str, ...] = LAYERS) -> Picture:
+    text = with_model((DEMO.parent / f"{name}.yaml").read_text(), model)
+    plan = plan_lab(load_sources((SourceText(f"{name}.yaml", text),)).lab, Ledger(), 1, "userspace", 0.0)
+    memory = remember((SourceText(f"{name}.yaml", text),))
+    return add_layers(plan_picture(name, memory), plan.fabric, plan.clusters, layers)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", ["services", "peered"])
+def test_layers_overlap_nothing(name: str, model: str) -> None:
+    svg = render_svg(layered(name, model))
+    boxes = rectangles(svg)
+    width, height = (float(ElementTree.fromstring(svg).attrib[side]) for side in ("width", "height"))  # noqa: S314
+    for position, (_, a) in enumerate(boxes):
+        assert inside(a, (0, 0, width, height))
+        for _, b in boxes[position + 1 :]:
+            assert inside(a, b) or inside(b, a) or apart(a, b)
+
+
+@pytest.mark.parametrize("name", ["services", "peered"])
+def test_no_line_passes_a_text(name: str) -> None:
+    """Links are vertical lines; a text is as wide as its characters."""
+    root = ElementTree.fromstring(render_svg(layered(name, "tunnel")))  # noqa: S314 - our own
+    texts = []
+    for element in root.iter("{http://www.w3.org/2000/svg}text"):
+        x, y, words = float(element.attrib["x"]), float(element.attrib["y"]), element.text or ""
+        texts.append((x, y - 12, x + len(words) * 7.2, y))
+    for element in root.iter("{http://www.w3.org/2000/svg}path"):
+        x, top, bottom = map(float, re.fullmatch(r"M(\S+) (\S+)V(\S+)", element.attrib["d"]).groups())  # type: ignore[union-attr]
+        assert all(apart((x, top, x, bottom), text) for text in texts)
+
+
+def test_layers_are_what_was_asked_for() -> None:
+    everything = layered("services", "tunnel")
+    assert [tunnel.nodes for tunnel in everything.tunnels] == [("Node/n1", "Node/n2", "Node/n3")]
+    assert "node-port" in [service.name for service in everything.services]
+    assert {group.name for group in everything.groups} >= {"demo/open", "demo/demo-cce-node"}
+    assert everything.vpcs[0].tables[0].lines == ("192.168.0.0/16 local", "10.1.0.0/16 > peering demo-peer")
+    bare = layered("services", "tunnel", ())
+    assert (bare.tunnels, bare.services, bare.groups, bare.vpcs[0].tables) == ((), (), (), ())
+    assert "web-0" not in render_svg(bare)
+    assert "VXLAN" not in render_svg(layered("services", "vpc")), "other models have no tunnels"
+
+
+def test_a_member_of_a_group_carries_its_number() -> None:
+    picture = layered("peered", "eni")
+    numbers = {group.name: group.number for group in picture.groups}
+    boxes = {box.name: box for box in boxes_of(picture)}
+    assert boxes["vm-1"].groups == (numbers["demo/nodes-only"],)
+    assert boxes["web-0"].groups == (numbers["demo/demo-cce-eni"],)
+
+
+def test_the_page_is_whole_and_its_script_cannot_be_ended_by_a_name() -> None:
+    picture = layered("peered", "tunnel")
+    hostile = Detail("</script><b>", "", (("flows", ("</script>",)),))
+    page = render_html(picture, {"Pod/default/web-0": hostile})
+    assert page.count("</script>") == 2
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", ""), "nothing is loaded"
+    data = re.search(r'id="details">(.*?)</script>', page)
+    assert data is not None
+    assert json.loads(data[1])["Pod/default/web-0"]["title"] == "</script><b>"
+
+
+@pytest.mark.parametrize(
+    ("owner", "box"),
+    [
+        ("Pod/default/web-0", "Pod/default/web-0"),
+        ("SecurityGroup/open (a.yaml:3)", "SecurityGroup/open"),
+        ("SecurityGroup/demo/open", "SecurityGroup/open"),
+        ("Cluster/demo (generated group demo-cce-node)", "SecurityGroup/demo-cce-node"),
+        ("RouteTable/demo-main (a.yaml:9)", "RouteTable/demo-main"),
+    ],
+)
+def test_flows_find_their_box(owner: str, box: str) -> None:
+    assert owner_id(owner) == box

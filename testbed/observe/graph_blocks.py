@@ -1,0 +1,122 @@
+"""Where everything of a picture is: rectangles with text in rectangles, placed relative to their parent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from testbed.observe.graph import Box, SubnetBox, VpcBox
+
+PAD, GAP = 14, 16
+LINE, TITLE = 15, 22
+CHAR = 7.8  # width of a character of the 12 px monospace font, bold included
+BADGE = 18  # width of a security group's number
+_PODS_IN_A_ROW = 2
+_LINK_ROOM = 30  # beside a title, for the link that passes it
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rectangle with a title, lines of text, badges and blocks in it. ``hangs``: linked to the fabric."""
+
+    css: str
+    title: str
+    lines: tuple[str, ...]
+    width: float
+    height: float
+    children: tuple[tuple[float, float, Block], ...] = ()
+    hangs: bool = False
+    id: str = ""
+    badges: tuple[int, ...] = ()
+    number: int = 0
+
+
+def leaf(box: Box, *, hangs: bool = False) -> Block:
+    """A box without others in it."""
+    longest = max(len(line) for line in (box.name, *box.lines)) * CHAR + (BADGE + 6 if box.number else 0)
+    width = max(longest, len(box.groups) * (BADGE + 4)) + 2 * PAD
+    height = TITLE + LINE * len(box.lines) + 8 + _badge_room(box)
+    return Block(box.kind, box.name, box.lines, width, height, (), hangs, box.id, box.groups, box.number)
+
+
+def vpc_block(vpc: VpcBox) -> Block:
+    """Its route tables first, then its subnets: the links from above pass nothing."""
+    tables = [_column([leaf(table) for table in vpc.tables])] if vpc.tables else []
+    titles = _text_width(f"VPC {vpc.name}", vpc.cidrs) - sum(table.width + GAP for table in tables)
+    subnets = [_subnet(subnet, 0 if position else titles) for position, subnet in enumerate(vpc.subnets)]
+    inside = [*tables, *subnets]
+    return _container("vpc", f"VPC {vpc.name}", (vpc.cidrs,), inside)
+
+
+def row(blocks: Sequence[Block], start: float) -> Iterator[tuple[float, Block]]:
+    for block in blocks:
+        yield start, block
+        start += block.width + GAP
+
+
+def row_width(blocks: Sequence[Block]) -> float:
+    return sum(block.width for block in blocks) + GAP * max(0, len(blocks) - 1)
+
+
+def rows(blocks: Sequence[Block], width: float) -> Iterator[list[Block]]:
+    """The blocks in rows of at most ``width``."""
+    current: list[Block] = []
+    for block in blocks:
+        if current and row_width([*current, block]) > width:
+            yield current
+            current = []
+        current.append(block)
+    if current:
+        yield current
+
+
+def _badge_room(box: Box) -> int:
+    return BADGE if box.groups else 0
+
+
+def _node(box: Box) -> Block:
+    pods = [leaf(pod) for pod in box.inside]
+    lines = (*box.lines, *((f"and {box.more} more pods",) if box.more else ()))
+    head = TITLE + LINE * len(lines) + 10 + _badge_room(box)
+    column = max((pod.width for pod in pods), default=0.0)
+    height = max((pod.height for pod in pods), default=0.0)
+    pods = [replace(pod, width=column) for pod in pods]
+    placed = tuple(
+        (PAD + (i % _PODS_IN_A_ROW) * (column + 8), head + (i // _PODS_IN_A_ROW) * (height + 8), pod)
+        for i, pod in enumerate(pods)
+    )
+    inner = min(len(pods), _PODS_IN_A_ROW) * (column + 8) - 8 if pods else 0
+    width = max(inner, max(len(line) for line in (box.name, *lines)) * CHAR) + 2 * PAD
+    count = -(-len(pods) // _PODS_IN_A_ROW)
+    return Block(
+        "node", box.name, lines, width, head + count * (height + 8) + 6, placed, True, box.id, badges=box.groups
+    )
+
+
+def _subnet(subnet: SubnetBox, least: float) -> Block:
+    """Its first box is at least as wide as the titles above it: its link passes beside them."""
+    inside = [_node(box) if box.kind == "node" else leaf(box, hangs=True) for box in subnet.boxes]
+    title = f"subnet {subnet.name}"
+    if inside:
+        inside[0] = replace(inside[0], width=max(inside[0].width, _text_width(title, subnet.cidr), least))
+    return _container("subnet", title, (subnet.cidr,), inside)
+
+
+def _text_width(*lines: str) -> float:
+    return max(map(len, lines)) * CHAR + 2 * PAD
+
+
+def _container(css: str, title: str, lines: tuple[str, ...], inside: Sequence[Block]) -> Block:
+    head = TITLE + LINE * len(lines) + 10
+    width = max(row_width(inside), max(len(line) for line in (title, *lines)) * CHAR + _LINK_ROOM) + 2 * PAD
+    height = head + max((block.height for block in inside), default=0) + PAD
+    return Block(css, title, lines, width, height, tuple((x, head, block) for x, block in row(inside, PAD)))
+
+
+def _column(blocks: Sequence[Block]) -> Block:
+    """Blocks one below the other, without a frame."""
+    placed, y = [], 0.0
+    for block in blocks:
+        placed.append((0.0, y, block))
+        y += block.height + 8
+    return Block("", "", (), max(block.width for block in blocks), y, tuple(placed))
