@@ -156,6 +156,7 @@ class LoadBalancer:
     elb_class: ElbClass = ElbClass.DEDICATED
     address: IPv4Address | None = None
     eip: str | None = None
+    advanced_forwarding: bool = False  # layer-7 rules in the order in which they were made
 
 
 @dataclass(frozen=True, slots=True)

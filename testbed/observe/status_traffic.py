@@ -8,6 +8,8 @@ from typing import Any
 from testbed.model.cloud import ElbClass
 from testbed.model.desired import Listener
 from testbed.model.kubernetes import LabelSelector
+from testbed.model.planning.elb import balancer_name
+from testbed.model.planning.ingress import listener_port
 from testbed.observe.status import View
 from testbed.observe.status_items import NONE, Item, columns, document, listed, resource
 
@@ -29,15 +31,29 @@ def endpoints(view: View) -> Iterator[Item]:
 
 
 def ingresses(view: View) -> Iterator[Item]:
+    """With the address of the balancer that serves each: its elastic IP, if it has one, as well."""
+    balancers = {balancer.name: balancer for balancer in view.fabric.load_balancers}
     for ingress in view.memory.lab.ingresses:
         hosts = [rule.host or "*" for rule in ingress.rules]
         paths = [
-            f"{rule.host or '*'}{path.path} -> {path.backend.service}:{path.backend.port}"
+            f"{rule.host or '*'}{path.path} ({path.path_type}) -> {path.backend.service}:{path.backend.port}"
             for rule in ingress.rules
             for path in rule.paths
         ]
-        cells = (ingress.class_name or NONE, listed(hosts), "443" if ingress.tls else "80", listed(paths))
-        status = {"hosts": hosts, "paths": paths, "tls": [secret.secret for secret in ingress.tls]}
+        balancer = balancers.get(balancer_name(ingress) or "")
+        addresses = [str(at) for at in (balancer.address, balancer.eip) if at] if balancer else []
+        port, _ = listener_port(ingress)
+        cells = (ingress.class_name or NONE, listed(hosts), listed(addresses), str(port), listed(paths))
+        default = ingress.default_backend
+        status = {
+            "loadBalancer": {"ingress": [{"ip": address} for address in addresses]},
+            "balancer": balancer.name if balancer else None,
+            "port": port,
+            "hosts": hosts,
+            "paths": paths,
+            "defaultBackend": f"{default.service}:{default.port}" if default else None,
+            "tls": [f"{entry.secret} for {listed(entry.hosts) if entry.hosts else 'all'}" for entry in ingress.tls],
+        }
         text = document("Ingress", ingress.name, ingress.source, ingress.namespace, status=status)
         owner = f"Ingress/{ingress.namespace}/{ingress.name}"
         yield Item(ingress.name, cells, text, owner, ingress.namespace, ingress.source)
@@ -51,6 +67,7 @@ def load_balancers(view: View) -> Iterator[Item]:
         elb_class = ElbClass.SHARED if live.snat_address else ElbClass.DEDICATED
         subnet = next(subnet for subnet in view.memory.lab.subnets if subnet.name == live.subnet)
         listeners = [f"{each.port}/{each.protocol.value.upper()}" for each in live.listeners]
+        listeners += _of_ingresses(view, live.name)
         members = sum(len(each.members) for each in live.listeners)
         address, eip = str(live.address), str(live.eip or NONE)
         cells = (elb_class.value, subnet.vpc, address, eip, listed(listeners), str(members))
@@ -59,6 +76,11 @@ def load_balancers(view: View) -> Iterator[Item]:
         source = balancer.source if balancer else None
         text = document("LoadBalancer", live.name, source, spec=spec, status=status)
         yield Item(live.name, cells, text, live.owner, source=source)
+
+
+def _of_ingresses(view: View, balancer: str) -> list[str]:
+    served = {listener_port(item) for item in view.memory.lab.ingresses if balancer_name(item) == balancer}
+    return [f"{port}/{'HTTPS' if secure else 'HTTP'}" for port, secure in sorted(served)]
 
 
 def _listener(listener: Listener) -> dict[str, Any]:
@@ -98,7 +120,11 @@ def _selector(selector: LabelSelector) -> str:
 
 RESOURCES = (
     resource("endpointslices", columns("PORT", "ENDPOINTS", wide=("NOT-READY",), flexible=("ENDPOINTS",)), endpoints),
-    resource("ingresses", columns("CLASS", "HOSTS", "PORTS", wide=("PATHS",), flexible=("PATHS",)), ingresses),
+    resource(
+        "ingresses",
+        columns("CLASS", "HOSTS", "ADDRESS", "PORTS", wide=("PATHS",), flexible=("HOSTS", "PATHS")),
+        ingresses,
+    ),
     resource("networkpolicies", columns("POD-SELECTOR", "RULES"), network_policies),
     resource("secrets", columns("TYPE"), secrets),
     resource("loadbalancers", columns("CLASS", "VPC", "ADDRESS", "EIP", "LISTENERS", "MEMBERS"), load_balancers),

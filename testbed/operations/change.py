@@ -1,7 +1,8 @@
 """The contents page of every change: edit, load, plan, compare, realise, wait until it is in force, remember.
 
-Whatever goes wrong on the way, the generation that was in force before is put back in force, and nothing is
-remembered of the one that failed but its number. A lab whose first ``up`` fails is removed.
+Pods that go end first, and lose their network then. Whatever goes wrong on the way, the generation that was in force
+before is put back in force, and nothing is remembered of the one that failed but its number. A lab whose first ``up``
+fails is removed.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from testbed.operations.errors import NotAppliedError
 from testbed.operations.loading import Loaded, load_sources
 from testbed.operations.memory import Memory, read_memory, write_memory
 from testbed.operations.observing import read_observed
+from testbed.operations.parting import plan_again, plan_parting
 from testbed.operations.programs import Gate, log_ends, start_programs
-from testbed.operations.waiting import wait_in_force
+from testbed.operations.waiting import wait_in_force, wait_stopped
 
 GO_BACK_LIMIT = 10.0
 """Seconds to wait for the old generation to be in force again."""
@@ -69,6 +71,10 @@ def make_change(
         interrupts.check()
         gate.programs = start_programs(rundir)
         plan = plan_next(rundir, memory, desired, loaded, session.datapath)
+        if memory is not None and (parting := plan_parting(rundir, memory, plan)):
+            _realise(session, gate, memory, parting, plan_changes(session.found.wiring, session.found.wiring))
+            wait_stopped(rundir, parting.observed.terminating)
+            plan = plan_again(plan, desired.ledger)
         changes = plan_changes(plan.wiring, session.found.wiring, session.found.doubtful)
         _realise(session, gate, memory, plan, changes)
         seconds = time.monotonic() - begin

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from testbed.emulation.netns import inside
 from testbed.emulation.rundir import RunDir
 from testbed.model.desired import Protocol
-from testbed.model.planning.balancers import HealthCheck
+from testbed.model.planning.health import HealthCheck
 
 
 @dataclass(slots=True)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from testbed.emulation.errors import EmulationError
 from testbed.emulation.ownership import is_running
 from testbed.emulation.processes import read_log_end
 from testbed.emulation.rundir import RunDir
-from testbed.emulation.waiting import until
+from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.operations.documents import KUBELET, status_path
 from testbed.operations.errors import NotAppliedError
 from testbed.operations.programs import CONTROLLERS, LOGS, Gate
 
 LIMIT = 60.0
 """Seconds that a generation may take to be in force everywhere."""
+
+STOP_LIMIT = 2.0
+"""Seconds that programs get to end what they have begun before their network goes."""
 
 REFUSED_LIMIT = 3.0
 """Seconds for a controller to get its way with a switch that refused something: it reads back and tries again."""
@@ -46,6 +50,17 @@ def wait_in_force(rundir: RunDir, generation: int, gate: Gate, limit: float = LI
         obstacles = _behind(rundir, generation, gate)
         lines = [f"generation {generation} is not in force after {limit:g} s", *(text for text, _ in obstacles)]
         raise NotAppliedError("\n".join(lines)) from error
+
+
+def wait_stopped(rundir: RunDir, uids: Collection[str], limit: float = STOP_LIMIT) -> None:
+    """Return when the kubelet has nothing left of the workloads ``uids``, or after ``limit`` seconds in any case."""
+
+    def ended() -> bool:
+        status = read_status(rundir, KUBELET) or {}
+        return not any(item["uid"] in uids for item in status.get("workloads", ()))
+
+    with suppress(WaitedInVainError):
+        until(ended, limit, "programs to end")
 
 
 def read_status(rundir: RunDir, reader: str) -> dict[str, Any] | None:

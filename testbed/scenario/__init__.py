@@ -10,6 +10,7 @@ def in_cluster(lab: RunningLab, checks: Checks) -> None:
 
 from testbed.emulation.waiting import until
 from testbed.observe.captures import Capture, Frame
+from testbed.observe.load import Load
 from testbed.observe.probes import Seen
 from testbed.observe.verdicts import Check, Report, Verdict
 from testbed.scenario.checks import Checks
@@ -23,6 +24,7 @@ __all__ = [
     "Checks",
     "Frame",
     "Host",
+    "Load",
     "Report",
     "RunningLab",
     "Scenario",

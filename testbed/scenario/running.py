@@ -21,9 +21,10 @@ from testbed.model.desired import ClustersState, FabricLoadBalancer, FabricState
 from testbed.model.planning.faults import PlanError
 from testbed.model.planning.plan import Plan
 from testbed.model.planning.resolved import PlannedHost, PlannedNic, PlannedNode, PlannedPod
-from testbed.observe import captures, names, probes
+from testbed.observe import captures, names, probes, secure
 from testbed.observe.connections import Connection, connected
 from testbed.observe.flows import read_settled_flows
+from testbed.observe.load import Load, loading
 from testbed.observe.probes import DEFAULT_TIMEOUT, Seen
 from testbed.observe.status import View
 from testbed.operations import edits, verbs
@@ -84,6 +85,12 @@ class Host:
         """A connection from here that stays open. Raises ``OSError`` when it can't be made."""
         with connected(self.namespace, IPv4Address(address), port) as connection:
             yield connection
+
+    @contextmanager
+    def load(self, address: IPv4Address | str, port: int, host: str = "") -> Iterator[Load]:
+        """HTTP requests from here without a pause while the block runs."""
+        with loading(self.namespace, IPv4Address(address), port, host) as load:
+            yield load
 
     def __str__(self) -> str:
         return self.name
@@ -303,6 +310,10 @@ class RunningLab:
     def lookup(self, host: Host, name: str, kind: str = "A", tcp: bool = False) -> names.Answer:
         """What ``name`` means to ``host``, by its own resolv.conf."""
         return names.lookup(self.rundir, host.host, name, kind, tcp)
+
+    def https(self, client: Host, server: Host, name: str, host: str) -> secure.SecureAnswer:
+        """One HTTPS request to ``server``: ``name`` by SNI, ``host`` in the Host header."""
+        return secure.ask(self.rundir, client.host, server.address, name, host)
 
     def until_name(self, host: Host, name: str, expected: str, limit: float = 10.0) -> float:
         """Return when ``name`` means ``expected`` to ``host``; milliseconds until then."""

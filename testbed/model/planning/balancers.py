@@ -13,10 +13,19 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from testbed.model.cloud import ElbClass, LoadBalancer
+from testbed.model.components import proxy_container
 from testbed.model.desired import FabricLoadBalancer, Listener, Member, NetworkModel, Protocol
 from testbed.model.kubernetes import KubeServicePort, Service
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator, ExhaustedError
+from testbed.model.planning.elb import (
+    ELB_AFFINITY,
+    ELB_AFFINITY_OPTION,
+    ELB_ALGORITHM,
+    ELB_PASS_THROUGH,
+    ELB_TRANSPARENT,
+    wanted_balancers,
+)
 from testbed.model.planning.endpoints import endpoints_of_port
 from testbed.model.planning.faults import PlanFault
 from testbed.model.planning.names import eni_mac
@@ -25,24 +34,10 @@ from testbed.model.planning.observed import Observed
 from testbed.model.planning.resolved import PlannedHost, PlannedNode
 from testbed.model.planning.services import PlannedService
 
-ELB_CLASS = "kubernetes.io/elb.class"
-ELB_ID = "kubernetes.io/elb.id"
-ELB_AUTOCREATE = "kubernetes.io/elb.autocreate"
-ELB_ALGORITHM = "kubernetes.io/elb.lb-algorithm"
-ELB_AFFINITY = "kubernetes.io/elb.session-affinity-mode"
-ELB_AFFINITY_OPTION = "kubernetes.io/elb.session-affinity-option"
-ELB_HEALTH = "kubernetes.io/elb.health-check-flag"
-ELB_HEALTH_OPTION = "kubernetes.io/elb.health-check-option"
-ELB_PASS_THROUGH = "kubernetes.io/elb.pass-through"  # noqa: S105 - an annotation's name
-ELB_TRANSPARENT = ("kubernetes.io/elb.enable-transparent-client-ip", "kubernetes.io/elb.transparent-client-ip")
-
-DNAT_CLASS = "dnat"
-
 SHARED_SOURCES = IPv4Network("100.125.0.0/16")
 """Where members of a shared balancer see their clients come from, unless the client's address is handed on."""
 
 _ALGORITHMS = {"ROUND_ROBIN": "round-robin", "LEAST_CONNECTIONS": "least-connections", "SOURCE_IP": "source-ip"}
-_CLASSES = {"performance": ElbClass.DEDICATED, "union": ElbClass.SHARED}
 _DEFAULT_STICKY_MINUTES = 20
 
 
@@ -64,13 +59,15 @@ class PlannedBalancer:
     balancer: LoadBalancer
     public: bool = False
     services: tuple[str, ...] = ()  # keys cluster/namespace/name
+    ingresses: tuple[str, ...] = ()  # the same
 
 
 def plan_balancers(lab: Lab, allocator: Allocator, faults: list[PlanFault]) -> tuple[PlannedBalancer, ...]:
     """The lab's own LoadBalancer objects and those that Services and Ingresses have made for them."""
     subnets = {subnet.name: subnet for subnet in lab.subnets}
     planned = []
-    for wanted, public, services in _wanted(lab):
+    for order in wanted_balancers(lab):
+        wanted = order.balancer
         owner = f"LoadBalancer/{wanted.name}"
         try:
             address = allocator.address(subnets[wanted.subnet], owner)
@@ -95,8 +92,9 @@ def plan_balancers(lab: Lab, allocator: Allocator, faults: list[PlanFault]) -> t
                 number=number,
                 shared_address=SHARED_SOURCES[shared],
                 balancer=wanted,
-                public=public,
-                services=services,
+                public=order.public,
+                services=order.services,
+                ingresses=order.ingresses,
             )
         )
     return tuple(planned)
@@ -111,7 +109,7 @@ def as_hosts(balancers: Sequence[PlannedBalancer]) -> tuple[PlannedHost, ...]:
             address=balancer.address,
             eni=balancer.eni,
             mac=balancer.mac,
-            containers=(),
+            containers=(proxy_container(),) if balancer.ingresses else (),
             source=balancer.balancer.source,
             vpc=balancer.vpc,
             subnet=balancer.subnet,
@@ -175,109 +173,6 @@ def short_circuit(service: Service, model: NetworkModel) -> tuple[bool, bool]:
     return True, model is not NetworkModel.ENI
 
 
-def balancer_name(service: Service) -> str | None:
-    """The balancer that serves ``service``; None when none does (not a LoadBalancer Service, or DNAT)."""
-    annotations = dict(service.annotations)
-    if service.type != "LoadBalancer" or annotations.get(ELB_CLASS) == DNAT_CLASS:
-        return None
-    if ELB_ID in annotations:
-        return annotations[ELB_ID]
-    return _autocreate(service).get("name") or f"elb-{service.namespace}-{service.name}"
-
-
-def _wanted(lab: Lab) -> Iterator[tuple[LoadBalancer, bool, tuple[str, ...]]]:
-    users: dict[str, list[Service]] = {}
-    for service in lab.services:
-        name = balancer_name(service)
-        if name is not None:
-            users.setdefault(name, []).append(service)
-    for balancer in lab.load_balancers:
-        yield balancer, False, _keys(users.pop(balancer.name, []))
-    clusters = {cluster.name: cluster for cluster in lab.clusters}
-    for name, services in users.items():
-        first = services[0]
-        cluster = clusters[first.cluster]
-        elb_class = _CLASSES.get(dict(first.annotations).get(ELB_CLASS, ""), ElbClass.SHARED)
-        made = LoadBalancer(name, cluster.vpc, cluster.node_subnet, first.source, elb_class, first.load_balancer_ip)
-        yield made, _autocreate(first).get("type") == "public", _keys(services)
-
-
-def _keys(services: Sequence[Service]) -> tuple[str, ...]:
-    return tuple(f"{service.cluster}/{service.namespace}/{service.name}" for service in services)
-
-
-def _autocreate(service: Service) -> dict[str, str]:
-    try:
-        options = json.loads(dict(service.annotations).get(ELB_AUTOCREATE, "{}"))
-    except ValueError:
-        return {}
-    return {str(key): str(value) for key, value in options.items()} if isinstance(options, dict) else {}
-
-
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
-    """What a balancer asks of one member, from its own network namespace ``host``.
-
-    A member is down after ``retries`` failures in a row, one each ``interval`` seconds, each waited for ``timeout``
-    seconds; it is up again after as many successes. Default values as in CCE: TCP, 5 s, 10 s, 3.
-    """
-
-    member: str  # the text of Observed.dead_members
-    host: str
-    protocol: Protocol
-    address: IPv4Address
-    port: int
-    interval: float = 5.0
-    timeout: float = 10.0
-    retries: int = 3
-
-
-def plan_health_checks(
-    lab: Lab,
-    balancers: Sequence[PlannedBalancer],
-    services: Sequence[PlannedService],
-    nodes: Sequence[PlannedNode],
-) -> tuple[HealthCheck, ...]:
-    """One check for every member of every listener, dead ones too, unless the Service turns checks off."""
-    models = {cluster.name: cluster.model for cluster in lab.clusters}
-    by_key = {f"{planned.service.cluster}/{planned.key}": planned for planned in services}
-    checks: dict[str, HealthCheck] = {}
-    for balancer in balancers:
-        for planned in (by_key[key] for key in balancer.services):
-            annotations = dict(planned.service.annotations)
-            if annotations.get(ELB_HEALTH) == "off":
-                continue
-            direct = takes_pods(balancer, models[planned.service.cluster])
-            mine = [node for node in nodes if node.cluster == planned.service.cluster]
-            for protocol, member in _every_member(planned, direct, mine):
-                key = _member_key(balancer, member)
-                check = HealthCheck(key, balancer.host, protocol, member.address, member.port)
-                checks[key] = _with_options(check, annotations)
-    return tuple(checks.values())
-
-
-def _every_member(
-    planned: PlannedService, direct: bool, nodes: Sequence[PlannedNode]
-) -> Iterator[tuple[Protocol, Member]]:
-    for port, node_port in zip(planned.service.ports, planned.node_ports, strict=True):
-        for member in _pod_members(planned, port) if direct else _node_members(planned, port, node_port, nodes):
-            yield Protocol(port.protocol.lower()), member
-
-
-def _with_options(check: HealthCheck, annotations: dict[str, str]) -> HealthCheck:
-    """``kubernetes.io/elb.health-check-option``: delay, timeout and max_retries as JSON texts or numbers."""
-    try:
-        options = json.loads(annotations.get(ELB_HEALTH_OPTION, "{}"))
-        return replace(
-            check,
-            interval=float(options.get("delay", check.interval)),
-            timeout=float(options.get("timeout", check.timeout)),
-            retries=int(options.get("max_retries", check.retries)),
-        )
-    except (ValueError, AttributeError, TypeError):
-        return check
-
-
 def _listeners(
     planned: PlannedService,
     balancer: PlannedBalancer,
@@ -289,8 +184,8 @@ def _listeners(
     annotations = dict(service.annotations)
     transparent = any(annotations.get(name) == "true" for name in ELB_TRANSPARENT)
     for port, node_port in zip(service.ports, planned.node_ports, strict=True):
-        members = _pod_members(planned, port) if direct else _node_members(planned, port, node_port, nodes)
-        alive = [member for member in members if _member_key(balancer, member) not in observed.dead_members]
+        members = members_of(planned, port, node_port, direct, nodes)
+        alive = [member for member in members if member_key(balancer, member) not in observed.dead_members]
         yield Listener(
             protocol=Protocol(port.protocol.lower()),
             port=port.port,
@@ -303,8 +198,15 @@ def _listeners(
         )
 
 
-def _member_key(balancer: PlannedBalancer, member: Member) -> str:
+def member_key(balancer: PlannedBalancer, member: Member) -> str:
     return f"{balancer.name}/{member.address}:{member.port}"
+
+
+def members_of(
+    planned: PlannedService, port: KubeServicePort, node_port: int | None, direct: bool, nodes: Sequence[PlannedNode]
+) -> Iterator[Member]:
+    """Ready pods where the balancer reaches them (``direct``), else its cluster's nodes at ``node_port``."""
+    return _pod_members(planned, port) if direct else _node_members(planned, port, node_port, nodes)
 
 
 def _pod_members(planned: PlannedService, port: KubeServicePort) -> Iterator[Member]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from testbed.model.desired import DnatRule, Protocol
 from testbed.model.kubernetes import Service
-from testbed.model.planning.balancers import DNAT_CLASS, ELB_CLASS
+from testbed.model.planning.elb import DNAT_CLASS, ELB_CLASS
 from testbed.model.planning.endpoints import endpoints_of_port
 from testbed.model.planning.faults import PlanFault
 from testbed.model.planning.resolved import PlannedNode

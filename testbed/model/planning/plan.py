@@ -9,11 +9,9 @@ from testbed.model.desired import ClustersState, FabricState
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator
 from testbed.model.planning.balancers import (
-    HealthCheck,
     PlannedBalancer,
     as_hosts,
     plan_balancers,
-    plan_health_checks,
 )
 from testbed.model.planning.cluster import plan_clusters
 from testbed.model.planning.dnat import plan_dnat_rules
@@ -22,7 +20,9 @@ from testbed.model.planning.eips import PlannedEip, plan_eips
 from testbed.model.planning.endpoints import Endpoints
 from testbed.model.planning.fabric import CloudParts, plan_fabric
 from testbed.model.planning.faults import PlanError, PlanFault
+from testbed.model.planning.health import HealthCheck, plan_health_checks
 from testbed.model.planning.hosts import claim_fixed_addresses, plan_internet_hosts, plan_servers
+from testbed.model.planning.ingress import plan_proxies
 from testbed.model.planning.ledger import Ledger
 from testbed.model.planning.names import FABRIC
 from testbed.model.planning.nodes import plan_masters, plan_nodes
@@ -96,6 +96,7 @@ def plan_lab(
     endpoints = Endpoints(lab, pods, observed)
     services = plan_services(lab, endpoints, allocator, faults)
     dnat = plan_dnat_rules(services, placed.nodes, faults)
+    proxies = plan_proxies(lab, balancers, services, placed.nodes, observed, faults)
     parts = CloudParts(lab, placed.nodes, pods, hosts, eips, balancers, services, dnat, observed)
     if faults:
         raise PlanError(tuple(faults))  # the documents below need every node and address
@@ -103,7 +104,8 @@ def plan_lab(
     if faults:
         raise PlanError(tuple(faults))
     ports = plan_service_ports(lab, services, balancers, eips)
-    files = plan_dns_files(lab, dns_pods, services, hosts)
+    checks = (*plan_health_checks(lab, balancers, services, placed.nodes), *proxies.checks)
+    files = plan_dns_files(lab, dns_pods, services, hosts) | proxies.files
     return Plan(
         generation=generation,
         datapath=datapath,
@@ -114,10 +116,10 @@ def plan_lab(
         eips=eips,
         services=services,
         balancers=balancers,
-        health_checks=plan_health_checks(lab, balancers, services, placed.nodes),
+        health_checks=tuple({check.member: check for check in checks}.values()),
         fabric=fabric,
         clusters=plan_clusters(lab, placed.nodes, pods, ports, allocator, generation),
-        workloads=plan_workloads(lab, pods, hosts, files, generation),
+        workloads=plan_workloads(lab, pods, hosts, files, generation, observed.terminating),
         wiring=plan_wiring(lab, placed.nodes, pods, hosts, datapath, ports),
         ledger=_ledger(allocator, placed, requests, ledger),
         observed=observed,

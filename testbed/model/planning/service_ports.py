@@ -13,9 +13,10 @@ from ipaddress import IPv4Address
 
 from testbed.model.desired import NetworkModel, ServicePort
 from testbed.model.lab import Lab
-from testbed.model.planning.balancers import PlannedBalancer, balancer_name, short_circuit
+from testbed.model.planning.balancers import PlannedBalancer, short_circuit
 from testbed.model.planning.dnat import is_dnat
 from testbed.model.planning.eips import PlannedEip
+from testbed.model.planning.elb import balancer_name
 from testbed.model.planning.services import PlannedService, service_ports
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 
 from testbed.model.cloud import Cluster
@@ -16,10 +16,17 @@ Files = Mapping[str, tuple[tuple[str, str], ...]]
 
 
 def plan_workloads(
-    lab: Lab, pods: Sequence[PlannedPod], hosts: Sequence[PlannedHost], files: Files, generation: int
+    lab: Lab,
+    pods: Sequence[PlannedPod],
+    hosts: Sequence[PlannedHost],
+    files: Files,
+    generation: int,
+    terminating: Collection[str] = (),
 ) -> WorkloadsState:
+    """Everything that shall run; pods whose uids are ``terminating`` shall end."""
     clusters = {cluster.name: cluster for cluster in lab.clusters}
-    return WorkloadsState(generation, (*_pods(pods, clusters, files), *_hosts(hosts, files)))
+    staying = [pod for pod in pods if pod.uid not in terminating]
+    return WorkloadsState(generation, (*_pods(staying, clusters, files), *_hosts(hosts, files)))
 
 
 def home_of(pod: PlannedPod) -> str:

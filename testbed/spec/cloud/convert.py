@@ -92,7 +92,9 @@ def convert_cloud(document: Document, spec: Part, clouds: Clouds) -> CloudObject
             return ElasticIp(name, source, spec.address, _eip_target(document, spec))
         case LoadBalancerSpec():
             vpc, elb_class = clouds.subnet_vpcs.get(spec.subnet, ""), ElbClass(spec.elb_class)
-            return LoadBalancer(name, vpc, spec.subnet, source, elb_class, spec.address, spec.eip)
+            return LoadBalancer(
+                name, vpc, spec.subnet, source, elb_class, spec.address, spec.eip, spec.advanced_forwarding
+            )
         case ServerSpec():
             return _server(document, spec)
         case InternetHostSpec():

@@ -147,6 +147,9 @@ class LoadBalancerSpec(Part):
     elb_class: Literal["dedicated", "shared"] = Field(default=ElbClass.DEDICATED.value, alias="class")
     address: Address | None = Field(default=None, description="Its private address; chosen by the lab if absent.")
     eip: Name | None = Field(default=None, description="The ElasticIP through which the internet reaches it.")
+    advanced_forwarding: bool = Field(
+        default=False, description="Try forwarding rules in the order in which Ingresses were made, not by precedence."
+    )
 
 
 class ServerSpec(Part):

@@ -27,11 +27,14 @@ _WORDS = {
     f"{ELB}pass-through": ("false", "onlyLocal", "true"),
     f"{ELB}transparent-client-ip": _SWITCH,
     f"{ELB}enable-transparent-client-ip": _SWITCH,
+    f"{ELB}rule-priority-enabled": _SWITCH,
+    "ingress.beta.kubernetes.io/url-match-mode": ("EQUAL_TO", "REGEX", "STARTS_WITH"),
     "yangtse.io/pod-with-eip": _SWITCH,
     "yangtse.io/static-ip": _SWITCH,
 }
 _OBJECTS = (f"{ELB}autocreate", f"{ELB}health-check-option", f"{ELB}session-affinity-option")
 _NAMES = (f"{ELB}id", "kubernetes.io/natgateway.id", "yangtse.io/eip-id")
+_NUMBERS = {f"{ELB}port": 65535, f"{ELB}ingress-order": 1000}
 _SECONDS = {"delay": 1, "timeout": 1, "max_retries": 1, "persistence_timeout": 1}
 _DURATION = re.compile(r"(\d{1,6}(\.\d{1,3})?[smhd])+", re.ASCII)
 
@@ -39,6 +42,10 @@ _DURATION = re.compile(r"(\d{1,6}(\.\d{1,3})?[smhd])+", re.ASCII)
 def check_known_annotations(annotations: Cursor) -> None:
     for key, words in _WORDS.items():
         check_supported(annotations[key], words)
+    for key, most in _NUMBERS.items():
+        text = annotations[key].text
+        if text is not None and not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+            annotations[key].fault(Code.FIELD_VALUE, f"{show(text)} is not a number from 1 to {most}")
     for key in _NAMES:
         if annotations[key].text:
             check_text(annotations[key], check_label)

@@ -16,6 +16,7 @@ from testbed.spec.names import check_port_name, check_subdomain, check_wildcard
 
 PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+MATCH_MODE = "ingress.beta.kubernetes.io/url-match-mode"
 
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
 _BAD_ENDINGS = ("/..", "/.")
@@ -30,10 +31,11 @@ def check_ingress(document: Document) -> None:
         spec.fault(Code.INGRESS, what)
     if spec["defaultBackend"].present:
         _check_backend(spec["defaultBackend"])
+    mode = annotation(document, MATCH_MODE).text
     for rule in spec["rules"].items():
         _check_host(rule["host"])
         for path in rule["http"]["paths"].items():
-            _check_path(path)
+            _check_path(path, mode)
         if rule["http"].present:
             rule["http"]["paths"].require()
     for tls in spec["tls"].items():
@@ -67,7 +69,15 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _check_path(path: Cursor) -> None:
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError):
+        return False
+    return True
+
+
+def _check_path(path: Cursor, mode: str | None) -> None:
     check_supported(path["pathType"], PATH_TYPES)
     written, text = path["path"], path["path"].text or ""
     may_be_empty = path["pathType"].text == "ImplementationSpecific"
@@ -80,6 +90,8 @@ def _check_path(path: Cursor) -> None:
         for ending in _BAD_ENDINGS:
             if text.endswith(ending):
                 written.fault(Code.INGRESS, f"Invalid value: {show(text)}: cannot end with '{ending}'")
+    if mode == "REGEX" and may_be_empty and not _is_pattern(text):
+        written.fault(Code.INGRESS, f"Invalid value: {show(text)}: is not a regular expression")
     if re.search(r"[\s\x00-\x20]", text):
         written.fault(Code.INGRESS, f"Invalid value: {show(text)}: must not contain blanks")
     _check_backend(path["backend"])

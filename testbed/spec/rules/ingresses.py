@@ -9,7 +9,7 @@ from testbed.spec.faults import did_you_mean, show
 from testbed.spec.index import Index
 from testbed.spec.rules.services import ELB_ID
 
-CLASSES = ("cce", "nginx")
+CLASS = "cce"
 
 
 def check_ingresses(index: Index) -> None:
@@ -24,10 +24,18 @@ def check_ingresses(index: Index) -> None:
                 _check_backend(index, cursor, ingress, path.backend)
         for number, tls in enumerate(ingress.tls):
             _check_secret(index, spec.at("tls", number, "secretName"), ingress, tls.secret)
-        index.load_balancer(root["metadata"]["annotations"][ELB_ID], dict(ingress.annotations).get(ELB_ID))
-        if ingress.class_name is not None and ingress.class_name not in CLASSES:
+        _check_balancer(index, root["metadata"]["annotations"][ELB_ID], ingress)
+        if ingress.class_name not in (None, CLASS):
             what = f"no controller serves the class {show(ingress.class_name)}; the Ingress gets no address"
-            spec["ingressClassName"].warn(Code.REFERENCE_UNKNOWN, what, 'use "cce" or "nginx"')
+            spec["ingressClassName"].warn(Code.REFERENCE_UNKNOWN, what, f'use "{CLASS}", or none')
+
+
+def _check_balancer(index: Index, cursor: Cursor, ingress: Ingress) -> None:
+    balancer = index.load_balancer(cursor, dict(ingress.annotations).get(ELB_ID))
+    vpc = next((cluster.vpc for cluster in index.lab.clusters if cluster.name == ingress.cluster), "")
+    if balancer and balancer.vpc and vpc and balancer.vpc != vpc:
+        what = f"LoadBalancer {show(balancer.name)} is in VPC {show(balancer.vpc)}"
+        cursor.fault(Code.REFERENCE_WRONG, what, f"the cluster is in VPC {show(vpc)}")
 
 
 def _check_backend(index: Index, cursor: Cursor, ingress: Ingress, backend: IngressBackend) -> None:

@@ -24,7 +24,7 @@ TRAFFIC = """
 apiVersion: v1
 kind: Service
 metadata: {name: web}
-spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
+spec: {type: NodePort, selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
 ---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -90,7 +90,7 @@ def test_traffic_and_its_rules(root: Path, capsys: pytest.CaptureFixture[str]) -
     planned(root, (*demo, SourceText("traffic.yaml", TRAFFIC)))
     assert lab("get", "svc,eps,ing,netpol", "-o", "wide") == 0
     shown = capsys.readouterr().out
-    for expected in ("service/web", "80/TCP", "endpointslice/web:http", "shop.example/ -> web:80", "ingress 1 rules"):
+    for expected in ("service/web", "80/TCP", "endpointslice/web:http", "shop.example/ (Prefix) -> web:80", "ingress 1 rules"):
         assert expected in shown
 
 
