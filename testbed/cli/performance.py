@@ -89,6 +89,8 @@ def perf(
     from testbed.perf.results import Measure, Path, read_result
     from testbed.perf.run import Wanted
 
+    if file is not None and not File(file).absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no directory {File(file).absolute().parent}", param_hint="FILE")
     before = read_result(File(old)) if old else None
     if saved:
         result = read_result(File(saved))

@@ -61,7 +61,7 @@ def plan_command(measure: Measure, target: Target, seconds: int, congestion: str
     if measure is Measure.LATENCY:
         port = str(target.sockperf)
         duration = str(seconds + _WARM_UP)
-        return ("sockperf", "ping-pong", "--tcp", "-i", address, "-p", port, "-t", duration, "--nonblocked")
+        return ("sockperf", "ping-pong", "--tcp", "-i", address, "-p", port, "-t", duration)
     if measure is Measure.CONNECTIONS:
         url = f"http://{address}:{target.http}/"
         count = str(CONNECTIONS)

@@ -6,6 +6,7 @@ Nothing here knows how long a header is or how many switches a model has; the ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from testbed.perf.results import PLAIN, RAW, Cell, Facts, Figure, Measure, Path, Result, ordered
 from testbed.perf.statistics import Quantity, ratio, to_raw
@@ -99,27 +100,43 @@ def _times(found: Quantity) -> str:
     return f"x{found.median:.3g}"
 
 
-def judge_plain(result: Result) -> tuple[tuple[str, Quantity, bool], ...]:
-    """(what, ratio to the same hops on plain bridges, whether that reaches the target), one stream of TCP."""
-    judged = []
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One stream of TCP beside another path: ratio of throughputs, and of processor time for each byte (theirs by mine,
+    so that less than one is dearer too). Throughput decides; the other is steadier on a busy machine."""
+
+    what: str
+    rate: Quantity
+    cpu: Quantity | None
+    target: float
+
+    @property
+    def reached(self) -> bool:
+        return self.rate.median >= self.target
+
+
+def judge(result: Result) -> tuple[Judged, ...]:
+    """Every path beside the same hops on plain bridges, then every cluster address beside the direct path."""
+    return (*_beside_plain(result), *_beside_direct(result))
+
+
+def _beside_plain(result: Result) -> Iterator[Judged]:
     for model in models_of(result):
         for path in ordered(Path, (cell.path for cell in result.cells if cell.subject == PLAIN + model)):
             mine, plain = Cell(model, path, Measure.TCP_1), Cell(PLAIN + model, path, Measure.TCP_1)
-            found = ratio(result, mine, plain, Figure.RATE)
-            if found is not None:
-                judged.append((f"{model} {path} to plain bridges", found, found.median >= PLAIN_TARGET))
-    return tuple(judged)
+            yield from _judge(result, f"{model} {path} / plain bridges", mine, plain, PLAIN_TARGET)
 
 
-def judge_service(result: Result) -> tuple[tuple[str, Quantity, bool], ...]:
-    """The same for each model's cluster address beside its direct path to the same pod."""
-    judged = []
+def _beside_direct(result: Result) -> Iterator[Judged]:
     for model in models_of(result):
         through, direct = (Cell(model, path, Measure.TCP_1) for path in (Path.CLUSTER_IP, Path.OTHER))
-        found = ratio(result, through, direct, Figure.RATE)
-        if found is not None:
-            judged.append((f"{model} cluster-ip to direct", found, found.median >= SERVICE_TARGET))
-    return tuple(judged)
+        yield from _judge(result, f"{model} cluster-ip / direct", through, direct, SERVICE_TARGET)
+
+
+def _judge(result: Result, what: str, mine: Cell, other: Cell, target: float) -> Iterator[Judged]:
+    rate = ratio(result, mine, other, Figure.RATE)
+    if rate is not None:
+        yield Judged(what, rate, ratio(result, other, mine, Figure.CPU), target)
 
 
 def explain_tunnel(result: Result) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from testbed.perf.compare import Row
 from testbed.perf.conditions import is_wide
 from testbed.perf.results import FIGURES, FIGURES_OF, RAW, Cell, Figure, Measure, Path, Result, ordered
 from testbed.perf.statistics import Quantity, raw_of, to_raw, value
-from testbed.perf.words import judge_plain, judge_service, models_of
+from testbed.perf.words import judge, models_of
 
 TITLES = {
     Measure.TCP_1: "TCP, 1 stream",
@@ -96,16 +96,18 @@ def _short(number: float) -> str:
 
 def target_grid(result: Result) -> Grid | None:
     """What the pipelines cost beside plain bridges, and Services beside the direct path."""
-    judged = [(*item, target) for items, target in ((judge_plain(result), "0.9"), (judge_service(result), "0.8"))
-              for item in items]  # fmt: skip
-    if not judged:
-        return None
     rows = [
-        (what, f"{found.median:.2f}", f"{found.low:.2f}-{found.high:.2f}", target, "ok" if reached else "below")
-        for what, found, reached, target in judged
-    ]
-    return Grid("Throughput of one TCP stream beside the same hops", ("RATIO", "MEDIAN", "SPREAD", "TARGET", ""),
-                tuple(rows))  # fmt: skip
+        (
+            item.what, f"{item.rate.median:.2f}", f"{item.rate.low:.2f}-{item.rate.high:.2f}",
+            f"{item.cpu.median:.2f}" if item.cpu else NOTHING, f"{item.target:g}",
+            "reached" if item.reached else "below",
+        )
+        for item in judge(result)
+    ]  # fmt: skip
+    head = ("ONE TCP STREAM", "THROUGHPUT", "SPREAD", "1/CPU", "TARGET", "")
+    return (
+        Grid("Beside the same hops on plain bridges, and beside the direct path", head, tuple(rows)) if rows else None
+    )
 
 
 def facts_grid(result: Result) -> Grid:

@@ -13,7 +13,7 @@ from testbed.perf.compare import Change, compare
 from testbed.perf.conditions import UnequalError, expect_comparable, expect_equal, find_doubts
 from testbed.perf.results import RAW, Cell, Figure, Measure, Path, Sample, read_result, to_document
 from testbed.perf.statistics import quantity, ratio, to_raw, value
-from testbed.perf.words import explain, explain_tunnel, judge_plain, judge_service, payload_share
+from testbed.perf.words import explain, explain_tunnel, judge, payload_share
 from tests.unit.perf.results import conditions, result, subject
 
 OTHER = Cell("vpc", Path.OTHER, Measure.TCP_1)
@@ -118,8 +118,10 @@ def test_targets() -> None:
             ("vpc", Path.CLUSTER_IP): [2.1],
         }
     )
-    assert [(what, reached) for what, _, reached in judge_plain(found)] == [("vpc other-node to plain bridges", True)]
-    assert [(what, reached) for what, _, reached in judge_service(found)] == [("vpc cluster-ip to direct", False)]
+    assert [(item.what, item.reached) for item in judge(found)] == [
+        ("vpc other-node / plain bridges", True),
+        ("vpc cluster-ip / direct", False),
+    ]
 
 
 def test_a_change_is_one_when_the_spreads_do_not_meet() -> None:

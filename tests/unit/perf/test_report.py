@@ -61,7 +61,7 @@ def test_terminal() -> None:
     assert all(len(line.rstrip()) <= 80 for line in tables)
     assert "doubtful: it was noisy" in narrow
     assert "left out: ingress, not served" in narrow
-    assert "vpc other-node to plain bridges" in text_of(200)
+    assert "vpc other-node / plain bridges" in text_of(200)
 
 
 def test_markdown() -> None:
