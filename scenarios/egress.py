@@ -8,7 +8,7 @@ ECHO = 8080
 BY_NODE, BY_NAT = "pod to internet, its node has an EIP", "pod to internet, SNAT for the node subnet"
 BY_POD_NAT = "pod to internet, SNAT for the pod subnet"
 NODE_EIP, POD_EIP, NAT_EIP = "198.51.100.11", "198.51.100.12", "198.51.100.13"
-GATE_EIP, NAMED_EIP = "198.51.100.14", "198.51.100.15"
+GATE_EIP, NAMED_EIP, ELB_EIP = "198.51.100.14", "198.51.100.15", "198.51.100.16"
 
 BIND_NODE = f"""
 apiVersion: cnlab.dev/v1
@@ -103,6 +103,29 @@ spec:
   containers: [{{name: echo, image: echo, ports: [{{containerPort: 8080}}]}}]
 """
 
+ELB_EIP_AT = """
+apiVersion: cnlab.dev/v1
+kind: ElasticIP
+metadata: {{name: for-elb}}
+spec: {{address: 198.51.100.16{bound}}}
+"""
+BALANCED = """
+apiVersion: cnlab.dev/v1
+kind: LoadBalancer
+metadata: {name: elb}
+spec: {subnet: servers, class: dedicated}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+  annotations: {kubernetes.io/elb.class: performance, kubernetes.io/elb.id: elb}
+spec:
+  type: LoadBalancer
+  selector: {app: web}
+  ports: [{port: 80, targetPort: 8080}]
+"""
+
 
 def nat_gateway(*subnets: str) -> str:
     rules = "".join(f"  - {{subnet: {subnet}, eip: for-nat}}\n" for subnet in subnets)
@@ -123,6 +146,7 @@ def egress(lab: RunningLab, checks: Checks) -> None:
     if lab.model == "eni":
         by_pod_eip(lab, checks, pod, inet)
         by_annotation(lab, checks, inet)
+    by_balancer(lab, checks, inet)
     one_rule_a_subnet(lab, checks)
     bound_twice(lab, checks)
 
@@ -202,6 +226,17 @@ def by_annotation(lab: RunningLab, checks: Checks, inet: Host) -> None:
     left = {str(eip.address): eip.bound_to for eip in lab.memory.eips}
     kept = made not in left and left.get(NAMED_EIP, "") is None
     checks.that(83, "and the named one is left, bound to nothing", kept, f"{NAMED_EIP} alone", ", ".join(left))
+
+
+def by_balancer(lab: RunningLab, checks: Checks, inet: Host) -> None:
+    """Into the cluster by an EIP that is bound to a load balancer and taken off again."""
+    lab.apply(BALANCED)
+    checks.dropped(0, "internet to an EIP that nobody has", inet.http(ELB_EIP, 80))
+    lab.apply(ELB_EIP_AT.format(bound=", boundTo: {loadBalancer: elb}"))
+    seen = inet.http(ELB_EIP, 80)
+    checks.allowed(0, "bound to a load balancer", seen, server=[pod.name for pod in lab.pods("app=web")])
+    lab.apply(ELB_EIP_AT.format(bound=""))
+    checks.dropped(0, "taken off again", inet.http(ELB_EIP, 80))
 
 
 def bound_twice(lab: RunningLab, checks: Checks) -> None:

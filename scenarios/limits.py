@@ -43,10 +43,10 @@ spec:
 """
 
 
-@scenario("topologies/limits.yaml", models=("tunnel", "vpc"))
+@scenario("topologies/limits.yaml", models=("tunnel", "vpc", "eni"))
 def limits(lab: RunningLab, checks: Checks) -> None:
     """Blocks and addresses that run out"""
-    {"tunnel": tunnel, "vpc": vpc}[lab.model](lab, checks)
+    {"tunnel": tunnel, "vpc": vpc, "eni": eni}[lab.model](lab, checks)
 
 
 def tunnel(lab: RunningLab, checks: Checks) -> None:
@@ -89,3 +89,64 @@ spec:
   fixPoolMask: 25
   nodePools: [{name: node, count: 1}]
 """
+
+
+POD_SUBNETS = """
+apiVersion: cnlab.dev/v1
+kind: Subnet
+metadata: {{name: first}}
+spec: {{vpc: shared, cidr: 192.168.64.0/27}}
+---
+apiVersion: cnlab.dev/v1
+kind: Subnet
+metadata: {{name: second}}
+spec: {{vpc: shared, cidr: 192.168.65.0/27}}
+---
+apiVersion: cnlab.dev/v1
+kind: Cluster
+metadata: {{name: small}}
+spec:
+  networkModel: eni
+  vpc: shared
+  nodeSubnet: nodes
+  podSubnets: [{subnets}]
+  nodePools: [{{name: node, count: 1, subENIs: 64}}]
+"""
+
+TWENTY_SEVEN = """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: web}
+spec:
+  serviceName: web
+  replicas: 27
+  podManagementPolicy: Parallel
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: echo, image: echo, ports: [{containerPort: 8080}]}]
+"""
+
+
+def eni(lab: RunningLab, checks: Checks) -> None:
+    """A /27 has 27 addresses: one for the node's carrier, 26 for pods, whatever was bound ahead of them."""
+    lab.delete("cluster/small")
+    lab.apply(POD_SUBNETS.format(subnets="first"))
+    lab.apply(TWENTY_SEVEN)
+    checks.equal(0, "the pod subnet has addresses for 26 pods", len(lab.pods("app=web")), 26)
+    (reason,) = lab.pending().values() or ("none Pending",)
+    checks.that(0, "the 27th waits", "no free address in subnet first" in reason, "no free address", reason)
+    lab.wait_ready()
+    one, other = lab.pod("web-0"), lab.pod("web-1")
+    with one.connection(other.address, 8080) as connection:
+        checks.that(0, "a connection between two of them", connection.alive(), "alive", connection.state)
+        lab.apply(POD_SUBNETS.format(subnets="first, second"))
+        lab.wait_ready()
+        late = lab.pod("web-26")
+        checks.that(0, "with a second pod subnet it starts there", str(late.address).startswith("192.168.65."),
+                    "an address of 192.168.65.0/27", str(late.address))  # fmt: skip
+        seen = late.http(one.address, 8080)
+        checks.allowed(0, "it reaches the others", seen, source=late.address, server=one.name)
+        checks.allowed(0, "and they reach it", one.http(late.address, 8080), source=one.address, server=late.name)
+        checks.that(0, "the connection", connection.alive(), "alive", connection.state)

@@ -19,6 +19,26 @@ spec:
   - {cidr: 172.16.0.0/16}
 """
 
+BALANCED_WEST = """
+apiVersion: cnlab.dev/v1
+kind: LoadBalancer
+metadata: {name: for-west}
+spec: {subnet: nodes, class: dedicated}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: west
+  annotations:
+    cnlab.dev/cluster: west
+    kubernetes.io/elb.class: performance
+    kubernetes.io/elb.id: for-west
+spec:
+  type: LoadBalancer
+  selector: {app: web}
+  ports: [{port: 80, targetPort: 8080}]
+"""
+
 
 @scenario("topologies/two-clusters.yaml", models=("tunnel", "vpc"))
 def two_clusters(lab: RunningLab, checks: Checks) -> None:
@@ -40,6 +60,9 @@ def tunnel(lab: RunningLab, checks: Checks) -> None:
     seen = east.http(west.address, ECHO)
     checks.that(36, "and that address is never the other cluster's pod", seen.server != west.name, "not web-west",
                 seen.server or str(seen))  # fmt: skip
+    lab.apply(BALANCED_WEST)
+    seen = east.http(lab.host("for-west").address, 80)
+    checks.allowed(36, "by the other cluster's load balancer it is reached", seen, server=west.name)
 
 
 def vpc(lab: RunningLab, checks: Checks) -> None:
