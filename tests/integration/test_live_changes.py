@@ -22,6 +22,13 @@ metadata: {name: for-n2}
 spec: {address: 198.51.100.77, boundTo: {node: n2}}
 """
 
+UNBOUND_EIP = """
+apiVersion: cnlab.dev/v1
+kind: ElasticIP
+metadata: {name: for-n2}
+spec: {address: 198.51.100.77}
+"""
+
 MORE_RULES = """
 apiVersion: cnlab.dev/v1
 kind: SecurityGroup
@@ -38,6 +45,20 @@ apiVersion: cnlab.dev/v1
 kind: RouteTable
 metadata: {name: far-main}
 spec: {vpc: far, default: true, routes: []}
+"""
+
+MANY = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: many}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: many}}}}
+  template:
+    metadata: {{labels: {{app: many}}}}
+    spec:
+      nodeName: n1
+      containers: [{{name: pause, image: pause}}]
 """
 
 SMALL_CHANGE = 40
@@ -65,7 +86,9 @@ def sent(lab: RunningLab) -> int:
     return sum((read_status(lab.rundir, name) or {})["messages_sent"] for name in ("fabric", "cluster"))
 
 
-@pytest.mark.parametrize("change", [EIP, MORE_RULES, OTHER_ROUTE], ids=["eip", "rule", "route"])
+@pytest.mark.parametrize(
+    "change", [EIP, UNBOUND_EIP, MORE_RULES, OTHER_ROUTE], ids=["eip", "no eip", "rule", "no route"]
+)
 def test_unconcerned_connections_survive_and_little_is_sent(lab: RunningLab, change: str) -> None:
     pod, distant = lab.pods("app=web", node="n1")[0], lab.pods("app=web", node="n2")[0]
     node, server = lab.node("n1"), lab.host("vm-2")
@@ -90,6 +113,20 @@ def test_scaling_and_a_new_node_leave_connections_alone(lab: RunningLab) -> None
         lab.set_cluster("nodePools: [{name: node, names: [n1, n2]}]")
         assert connection.alive(), connection.state
         lab.scale("statefulset", "web", 4)
+        assert connection.alive(), connection.state
+
+
+def test_drained_addresses_leave_connections_alone(lab: RunningLab) -> None:
+    """More pods than one block of the tunnel network or one flavour of the eni model has addresses for."""
+    pod, distant = lab.pods("app=web", node="n1")[0], lab.pods("app=web", node="n2")[0]
+    with pod.connection(distant.address, 8080) as connection:
+        assert connection.alive()
+        lab.apply(MANY.format(replicas=20))
+        assert bool(lab.pending()) == (lab.model == "eni"), lab.pending()
+        blocks = len(lab.memory.nodes[0].blocks)
+        assert blocks == {"tunnel": 2, "vpc": 1, "eni": 0}[lab.model]
+        assert connection.alive(), connection.state
+        lab.apply(MANY.format(replicas=0))
         assert connection.alive(), connection.state
 
 
