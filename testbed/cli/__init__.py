@@ -60,6 +60,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("exec", "testbed.cli.inside:exec_", "Run a program in a pod, node, server or host."),
             Verb("shell", "testbed.cli.inside:shell", "A shell there."),
             Verb("cli", "testbed.cli.inside:cli", "Mininet's command line on the running lab."),
+            Verb("fault", "testbed.cli.injecting:fault", "Break something on purpose: cables, parts; and mend it."),
             Verb("run", "testbed.cli.running:run", "Run a scenario and judge it."),
             Verb("diff", "testbed.cli.comparing:diff", "One workload on two network models: what differs."),
             Verb("perf", "testbed.cli.performance:perf", "Compare the network models: throughput, latency, CPU."),

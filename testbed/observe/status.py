@@ -21,6 +21,7 @@ from testbed.model.planning.names import FABRIC_DATAPATH, ex_datapath, int_datap
 from testbed.model.workloads import WorkloadsStatus, WorkloadStatus
 from testbed.operations.documents import CLUSTER, FABRIC, KUBELET, document_path
 from testbed.operations.errors import OperationError
+from testbed.operations.injection import Fault, read_faults
 from testbed.operations.memory import Memory, read_memory
 from testbed.operations.programs import CONTROLLERS, KUBELET_ROLE, MANAGER
 from testbed.operations.waiting import read_status
@@ -107,6 +108,11 @@ class View:
         return Bridge(
             namespace, name, number, controller, state, generation, seen.get("flows", 0), seen.get("groups", 0), errors
         )
+
+    @cached_property
+    def faults(self) -> tuple[Fault, ...]:
+        """What was broken on purpose."""
+        return read_faults(self.rundir)
 
     @cached_property
     def dead_switches(self) -> frozenset[str]:

@@ -85,6 +85,8 @@ def _nodes(view: View) -> tuple[NodeHealth, ...]:
 
 
 def _problems(view: View) -> Iterator[str]:
+    for fault in view.faults:
+        yield f"{fault}, on purpose; lab fault clear mends it"
     for name, pid in view.programs.items():
         if pid is None:
             effect = _LOST_WITHOUT.get(name, "traffic goes on, changes do not")
