@@ -13,7 +13,7 @@ from pathlib import Path
 
 from testbed.emulation.netns import inside
 
-TIMEOUT = 10.0
+TIMEOUT = 20.0
 """Seconds that a request may take: more than a proxy needs to try its other servers."""
 
 ON_ONE_CONNECTION = 20

@@ -51,6 +51,9 @@ CLAIMED: dict[tuple[str, str], set[int]] = {
     ("dns", "tunnel"): {63, 64},
     ("dns", "vpc"): {63, 64},
     ("dns", "eni"): {63, 64},
+    ("ingress", "tunnel"): {70, 71, 72, 73, 74, 75, 76},
+    ("ingress", "vpc"): {70, 71, 72, 73, 74, 75, 76},
+    ("ingress", "eni"): {70, 71, 72, 73, 74, 75, 76},
 }
 """Numbers of the assertions that must be among a scenario's checks, whatever else it checks."""
 

@@ -31,7 +31,7 @@ defaults
     option dontlognull
     option idle-close-on-response
     option redispatch 1
-    retries 5
+    retries 10
     retry-on conn-failure empty-response
     timeout connect 1s
     timeout client 60s
