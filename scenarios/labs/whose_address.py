@@ -72,7 +72,7 @@ GUIDE = Guide(
             "Who keeps the address? The node's switch and kernel decide, by a list of the cluster.",
             (
                 Command("lab exec n1 -- nft list chain ip cnlab postrouting", shows=("masquerade",)),
-                Command("lab trace web-0 vm-2 --port 8080 | grep -B 1 -A 2 br-int", shows=("n1/br-int",)),
+                Command("lab trace web-0 vm-2 --port 8080 --hops | grep -A 1 br-int", shows=("n1/br-int",)),
             ),
             "no list is written down, so the private ranges of RFC 1918 count. What is not on the list goes through "
             "the node's kernel, which masquerades.",
