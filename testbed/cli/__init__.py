@@ -51,6 +51,8 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("flows", "testbed.cli.seeing:flows", "Flow tables, with the object behind each flow."),
             Verb("trace", "testbed.cli.tracing:trace", "What becomes of a packet, there and back, and who decides it."),
             Verb("matrix", "testbed.cli.matrix:matrix", "Who reaches whom: expected beside seen."),
+            Verb("conntrack", "testbed.cli.conntrack:conntrack", "Tracked connections, with names."),
+            Verb("capture", "testbed.cli.capturing:capture", "Frames by the names of objects, at every hop."),
             Verb("graph", "testbed.cli.seeing:graph", "The lab as a picture: SVG or Mermaid."),
         ),
     ),

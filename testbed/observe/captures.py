@@ -11,28 +11,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from testbed.emulation.netns import inside
+from testbed.observe.sniffing import Place, open_sniffer, read_all
 
-_ETH_P_ALL = 3
-_RECEIVE_BUFFER = 1 << 22
+__all__ = ["VXLAN_PORT", "Capture", "Frame", "Place", "capturing", "decode"]
+
 VXLAN_PORT = 4789
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where to look: ``interface`` inside ``namespace``; ``name`` is how results call it (``n1/eth0``)."""
-
-    name: str
-    namespace: Path
-    interface: str
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame. ``inner`` is the frame inside VXLAN, None for others; addresses and ports are of this level."""
+    """One frame. ``inner`` is the frame inside VXLAN, None for others; addresses and ports are of this level.
+
+    ``info``: what kind it is of its protocol: TCP's flags (``SA``), ICMP's type (``echo-request``), ARP's operation.
+    """
 
     place: str
     at: float
@@ -46,6 +39,7 @@ class Frame:
     ttl: int = 0
     length: int = 0
     inner: Frame | None = None
+    info: str = ""
 
     def __str__(self) -> str:
         ports = f":{self.source_port}", f":{self.destination_port}"
@@ -92,7 +86,7 @@ def capturing(places: Sequence[Place], settle: float = 0.05) -> Iterator[Capture
     """
     capture = Capture()
     with ExitStack() as stack:
-        sockets = [(place, stack.enter_context(_open(place))) for place in places]
+        sockets = [(place, stack.enter_context(open_sniffer(place))) for place in places]
         yield capture
         end = time.monotonic() + settle
         while _drain(sockets, capture) or time.monotonic() < end:
@@ -101,28 +95,10 @@ def capturing(places: Sequence[Place], settle: float = 0.05) -> Iterator[Capture
     capture.frames = [frame for place, at, data in capture.raw if (frame := decode(place.name, at, data))]
 
 
-def _open(place: Place) -> socket.socket:
-    def open_here() -> socket.socket:
-        sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        sniffer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        sniffer.setblocking(False)
-        sniffer.bind((place.interface, _ETH_P_ALL))
-        return sniffer
-
-    return inside(place.namespace, open_here)
-
-
 def _drain(sockets: Sequence[tuple[Place, socket.socket]], capture: Capture) -> int:
-    count = 0
-    for place, sniffer in sockets:
-        while True:
-            try:
-                data = sniffer.recv(65535)
-            except BlockingIOError:
-                break
-            capture.raw.append((place, time.time(), data))
-            count += 1
-    return count
+    found = [(one.place, one.at, one.data) for place, sniffer in sockets for one in read_all(place, sniffer)]
+    capture.raw += found
+    return len(found)
 
 
 def decode(place: str, at: float, data: bytes) -> Frame | None:
@@ -143,13 +119,18 @@ def _decode(place: str, at: float, packet: Any) -> Frame | None:
     vlan = int(packet[Dot1Q].vlan) if packet.haslayer(Dot1Q) else None
     if packet.haslayer(ARP):
         arp = packet[ARP]
-        return Frame(place, at, str(arp.psrc), str(arp.pdst), "ARP", vlan=vlan, length=len(packet))
+        info = {1: "who-has", 2: "is-at"}.get(arp.op, "")
+        return Frame(place, at, str(arp.psrc), str(arp.pdst), "ARP", vlan=vlan, length=len(packet), info=info)
     if not packet.haslayer(IP):
         return None
     ip = packet[IP]
     values: dict[str, Any] = {"vlan": vlan, "ttl": int(ip.ttl), "length": int(ip.len or 0)}
     if isinstance(ip.payload, (TCP, UDP)):
         values |= {"source_port": int(ip.payload.sport), "destination_port": int(ip.payload.dport)}
+    if isinstance(ip.payload, TCP):
+        values["info"] = str(ip.payload.flags)
+    elif isinstance(ip.payload, ICMP):
+        values["info"] = ip.payload.sprintf("%ICMP.type%")
     kinds = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP"}
     protocol = kinds.get(type(ip.payload), f"IP protocol {ip.proto}")
     if isinstance(ip.payload, UDP) and ip.payload.dport == VXLAN_PORT and ip.haslayer(VXLAN):

@@ -42,7 +42,7 @@ RULES = {
     "testbed.emulation": Rule(("testbed.model",), ("mininet", "pyroute2", "ovs")),
     "testbed.workloads": Rule(("testbed.model", "testbed.emulation.mounts"), ("dnslib",)),
     "testbed.operations": Rule(("testbed.model", "testbed.spec", "testbed.emulation", "testbed.workloads"), ("yaml",)),
-    "testbed.observe": Rule(("testbed.model", "testbed.emulation", "testbed.operations"), ("scapy",)),
+    "testbed.observe": Rule(("testbed.model", "testbed.emulation", "testbed.operations"), ("scapy", "pcapng")),
     "testbed.report": Rule(
         (
             "testbed.model",

@@ -79,10 +79,16 @@ def find_target(view: View, word: str, namespace: str = "default") -> Target:
     if address is not None:
         found = next((one for one in known_targets(view) if one.address == address), None)
         return Target(address, found.ports if found else (), False)
+    known = find_known(view, word, namespace)
+    return Target(known.address, known.ports, known.service)
+
+
+def find_known(view: View, word: str, namespace: str = "default") -> Known:
+    """What a name stands for. Raises ``BadRequestError`` with the nearest name."""
     known = _look_up(view, word, namespace)
-    if known is not None:
-        return Target(known.address, known.ports, known.service)
-    raise _unknown(view, word, namespace)
+    if known is None:
+        raise _unknown(view, word, namespace)
+    return known
 
 
 def _look_up(view: View, word: str, namespace: str) -> Known | None:
@@ -109,6 +115,8 @@ def _unknown(view: View, word: str, namespace: str, error: BadRequestError | Non
     wanted = find_kind(kind).name if kind else ""
     if error is not None and wanted in _HOSTS:
         return error
+    if wanted in ("", "Service") and any(one.name == name for one in view.memory.lab.services):
+        return BadRequestError(f"Service {name} has no address of its own (headless); name one of its pods")
     near = get_close_matches(name, _names(view, wanted), n=1)
     hint = f"did you mean {near[0]}?" if near else "see: lab get all -A"
     if not wanted:
