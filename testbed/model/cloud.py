@@ -181,6 +181,16 @@ class InternetHost:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmPool:
+    """Pre-binding of sub-ENIs (numbers of NICs), as documented for Cloud Native Network 2.0."""
+
+    minimum: int = 10
+    maximum: int = 0
+    warm: int = 2
+    above_warm: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class NodePool:
     """``count`` nodes called ``<name>-<i>`` (or ``names``), i from 1. Quotas bound pods per node.
 
@@ -199,20 +209,11 @@ class NodePool:
     labels: tuple[tuple[str, str], ...] = ()
     security_groups: tuple[str, ...] = ()  # extra groups of the nodes
     pod_security_groups: tuple[str, ...] = ()  # eni model: default groups of the pool's pods
+    warm_pool: WarmPool = WarmPool()  # eni model, virtual machines
 
     @property
     def node_names(self) -> tuple[str, ...]:
         return self.names or tuple(f"{self.name}-{i}" for i in range(1, self.count + 1))
-
-
-@dataclass(frozen=True, slots=True)
-class WarmPool:
-    """Pre-binding of sub-ENIs (numbers of NICs), as documented for Cloud Native Network 2.0."""
-
-    minimum: int = 10
-    maximum: int = 0
-    warm: int = 2
-    above_warm: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,5 +238,4 @@ class Cluster:
     node_security_groups: tuple[str, ...] = ()  # replaces the generated worker group when given
     eni_security_groups: tuple[str, ...] = ()  # replaces the generated default ENI group when given
     kube_proxy_mode: str = "iptables"
-    warm_pool: WarmPool = WarmPool()
     dns: bool = False  # whether the lab runs cluster DNS in it

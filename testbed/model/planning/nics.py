@@ -77,12 +77,12 @@ class NodeNics:
         if self._node.pool.bare_metal:
             self._nics = [nic for nic in self._nics if nic.pod]
             return
-        for _ in range(nics_to_bind(self.used, len(self._nics), self.quota, self._cluster.warm_pool)):
+        for _ in range(nics_to_bind(self.used, len(self._nics), self.quota, self._node.pool.warm_pool)):
             try:
                 self._bind("", None)
             except ExhaustedError:
                 return  # pre-binding is best effort; the pod that needs the address is told
-        surplus = nics_to_unbind(self.used, len(self._nics), self.quota, self._cluster.warm_pool)
+        surplus = nics_to_unbind(self.used, len(self._nics), self.quota, self._node.pool.warm_pool)
         cooled = [nic for nic in self._nics if not nic.pod and self._now - nic.idle_since >= COOLDOWN_SECONDS]
         for nic in cooled[:surplus]:
             self._release(nic)

@@ -15,6 +15,7 @@ from ipaddress import IPv4Network
 from testbed.model.cloud import Cluster, NodePool, Subnet, Vpc, WarmPool
 from testbed.model.desired import NetworkModel
 from testbed.model.source import Source
+from testbed.spec.cloud.fields import Share
 from testbed.spec.cloud.kinds import ClusterSpec, NodePoolSpec, WarmPoolSpec
 from testbed.spec.codes import Code
 from testbed.spec.document import Cursor, Document
@@ -37,7 +38,7 @@ _CLUSTER_FIELDS = {
 }
 """Refused in other models. ``containerCIDR`` and ``podSubnets`` are not: both may be written and the model chooses, so
 that the same document serves all three models by changing one word."""
-_POOL_FIELDS = ("bareMetal", "subENIs", "enis", "podSecurityGroups")
+_POOL_FIELDS = ("bareMetal", "subENIs", "enis", "podSecurityGroups", "warmPool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,10 @@ def convert_cluster(
         model=model,
         node_subnet=place.node_subnet,
         service_cidr=service_cidr,
-        pools=tuple(_pool(item, pool) for item, pool in zip(cursor["nodePools"].items(), spec.node_pools, strict=True)),
+        pools=tuple(
+            _pool(item, pool, spec.warm_pool)
+            for item, pool in zip(cursor["nodePools"].items(), spec.node_pools, strict=True)
+        ),
         source=document.source,
         masters=spec.masters,
         container_cidr=container_cidr,
@@ -94,7 +98,6 @@ def convert_cluster(
         node_security_groups=tuple(spec.node_security_groups),
         eni_security_groups=tuple(spec.eni_security_groups),
         kube_proxy_mode=spec.kube_proxy_mode,
-        warm_pool=_warm_pool(spec.warm_pool),
         dns=spec.dns,
     )
     return ConvertedCluster(cluster, place.made_vpcs, place.made_subnets)
@@ -185,7 +188,7 @@ def _refuse_field(cursor: Cursor, field: str, models: tuple[NetworkModel, ...], 
     cursor.fault(Code.MODEL_MISMATCH, what, on_key=True)
 
 
-def _pool(cursor: Cursor, spec: NodePoolSpec) -> NodePool:
+def _pool(cursor: Cursor, spec: NodePoolSpec, usual: WarmPoolSpec | None) -> NodePool:
     if cursor["count"].present and spec.names and spec.count != len(spec.names):
         what = f"count {spec.count} does not fit the {len(spec.names)} names"
         cursor["count"].fault(Code.FIELD_VALUE, what, "leave count out")
@@ -202,15 +205,20 @@ def _pool(cursor: Cursor, spec: NodePoolSpec) -> NodePool:
         labels=spec.labels,
         security_groups=tuple(spec.security_groups),
         pod_security_groups=tuple(spec.pod_security_groups),
+        warm_pool=_warm_pool(spec.warm_pool or usual, spec.sub_enis),
     )
 
 
-def _warm_pool(spec: WarmPoolSpec | None) -> WarmPool:
+def _warm_pool(spec: WarmPoolSpec | None, quota: int) -> WarmPool:
     if spec is None:
         return WarmPool()
     return WarmPool(
-        spec.nic_minimum_target,
-        spec.nic_maximum_target,
+        _number(spec.nic_minimum_target, quota),
+        _number(spec.nic_maximum_target, quota),
         spec.nic_warm_target,
         spec.nic_max_above_warm_target,
     )
+
+
+def _number(target: int | Share, quota: int) -> int:
+    return target.of(quota) if isinstance(target, Share) else target

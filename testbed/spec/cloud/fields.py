@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, TypeVar
 
@@ -112,6 +113,31 @@ def _read_labels(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(value.items()))
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a quota, in percent."""
+
+    percent: int
+
+    def of(self, quota: int) -> int:
+        """Rounded down, as the cloud does."""
+        return quota * self.percent // 100
+
+
+def _read_target(value: Any) -> int | Share:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value >= 0:
+            return value
+        raise refuse(Problem(Code.FIELD_RANGE, f"must be at least 0, found {value}", ""))
+    if isinstance(value, str):
+        digits = value.removesuffix("%")
+        if value.endswith("%") and digits.isascii() and digits.isdigit() and 1 <= int(digits[:9]) <= 100:
+            return Share(int(digits))
+        what = f"{show(value)} is neither a number of NICs nor 1% to 100% of the quota"
+        raise refuse(Problem(Code.FIELD_VALUE, what, 'write 10 or "10%"'))
+    raise _wrong_type("a number or a percentage", value)
+
+
 _PORT_SCHEMA = {
     "anyOf": [
         {"type": "integer", "minimum": 1, "maximum": 65535},
@@ -152,6 +178,15 @@ PortRanges = Annotated[
     WithJsonSchema({"anyOf": [*_PORT_SCHEMA["anyOf"], {"type": "array", "items": _PORT_SCHEMA}]}),
 ]
 """``80``, ``"8000-8080"`` or a list of them."""
+
+Target = Annotated[
+    int | Share,
+    BeforeValidator(_read_target),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^([1-9][0-9]?|100)%$"}]}
+    ),
+]
+"""A number of NICs, or ``"10%"`` of the flavour's quota."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 

@@ -12,7 +12,7 @@ from pydantic import Field, WithJsonSchema
 
 from testbed.model.cloud import ElbClass
 from testbed.model.desired import Protocol
-from testbed.spec.cloud.fields import Address, Cidr, Labels, Name, OwnCidr, Part, Port, PortRanges
+from testbed.spec.cloud.fields import Address, Cidr, Labels, Name, OwnCidr, Part, Port, PortRanges, Target
 
 API_VERSION = "cnlab.dev/v1"
 LARGEST_COUNT = 5000
@@ -169,6 +169,15 @@ class InternetHostSpec(Part):
     containers: Containers
 
 
+class WarmPoolSpec(Part):
+    """eni model: how many sub-ENIs are bound before pods ask for them."""
+
+    nic_minimum_target: Target = Field(default=10, description='A number, or "10%" of the quota.')
+    nic_maximum_target: Target = Field(default=0, description="0: no limit.")
+    nic_warm_target: Count = 2
+    nic_max_above_warm_target: Count = 2
+
+
 class NodePoolSpec(Part):
     """Equal nodes, named ``<pool>-1``, ``<pool>-2``, ..."""
 
@@ -187,15 +196,7 @@ class NodePoolSpec(Part):
     pod_security_groups: list[Name] = Field(
         default_factory=list, description="eni model: groups of these nodes' pods, instead of the cluster's."
     )
-
-
-class WarmPoolSpec(Part):
-    """eni model: how many sub-ENIs are bound before pods ask for them."""
-
-    nic_minimum_target: Count = 10
-    nic_maximum_target: Count = Field(default=0, description="0: no limit.")
-    nic_warm_target: Count = 2
-    nic_max_above_warm_target: Count = 2
+    warm_pool: WarmPoolSpec | None = Field(default=None, description="eni model: instead of the cluster's.")
 
 
 class ClusterSpec(Part):

@@ -140,8 +140,8 @@ def test_the_sub_eni_quota_leaves_the_next_pod_pending() -> None:
 
 
 def test_a_nic_is_reused_at_once_and_released_only_after_its_cooldown() -> None:
-    pool = NodePool("node", HERE, 1, sub_enis=128)
-    one_node = cluster(NetworkModel.ENI, nodes=1, pool=pool, warm_pool=WarmPool(0, 0, 0, 0))
+    pool = NodePool("node", HERE, 1, sub_enis=128, warm_pool=WarmPool(0, 0, 0, 0))
+    one_node = cluster(NetworkModel.ENI, nodes=1, pool=pool)
     ten = lab(NetworkModel.ENI, clusters=(one_node,), stateful_sets=(stateful_set("web", 3),))
     first = plan(ten)
     gone = plan(replace(ten, stateful_sets=()), first, NOW + 1)
@@ -154,8 +154,8 @@ def test_a_nic_is_reused_at_once_and_released_only_after_its_cooldown() -> None:
 
 def test_a_static_address_waits_five_minutes_for_its_pod() -> None:
     static = (("yangtse.io/static-ip", "true"),)
-    pool = NodePool("node", HERE, 1, sub_enis=128)
-    one_node = cluster(NetworkModel.ENI, nodes=1, pool=pool, warm_pool=WarmPool(0, 0, 0, 0))
+    pool = NodePool("node", HERE, 1, sub_enis=128, warm_pool=WarmPool(0, 0, 0, 0))
+    one_node = cluster(NetworkModel.ENI, nodes=1, pool=pool)
     with_pod = lab(NetworkModel.ENI, clusters=(one_node,), stateful_sets=(stateful_set("web", 1, annotations=static),))
     without = replace(with_pod, stateful_sets=())
     first = plan(with_pod)

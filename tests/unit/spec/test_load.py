@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.model.cloud import WarmPool
 from testbed.model.codec import from_plain, to_plain
 from testbed.model.desired import NetworkModel
 from testbed.model.lab import Lab
@@ -130,6 +131,17 @@ def test_the_container_range_keeps_clear_of_the_vpc():
     vpc = "apiVersion: cnlab.dev/v1\nkind: Vpc\nmetadata: {name: a}\nspec: {cidr: 172.16.0.0/15}\n---\n"
     subnet = "apiVersion: cnlab.dev/v1\nkind: Subnet\nmetadata: {name: s}\nspec: {vpc: a, cidr: 172.16.0.0/24}\n---\n"
     assert lab_of(vpc + subnet + CLUSTER % "vpc").clusters[0].container_cidr == IPv4Network("172.18.0.0/16")
+
+
+def test_a_node_pools_warm_pool_goes_before_the_clusters_and_percentages_are_of_its_quota():
+    pools = """
+  - {name: a, subENIs: 128, warmPool: {nicMinimumTarget: "10%", nicMaximumTarget: 60}}
+  - {name: b, subENIs: 16}
+  warmPool: {nicMinimumTarget: "50%", nicWarmTarget: 1}"""
+    head = "apiVersion: cnlab.dev/v1\nkind: Cluster\nmetadata: {name: demo}\nspec:\n  networkModel: eni\n  nodePools:"
+    first, second = lab_of(head + pools).clusters[0].pools
+    assert first.warm_pool == WarmPool(12, 60, 2, 2)
+    assert second.warm_pool == WarmPool(8, 0, 1, 2)
 
 
 def test_nothing_but_a_cloud_is_a_lab():
