@@ -45,6 +45,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
         "Look",
         (
             Verb("status", "testbed.cli.reading:status", "Is the lab well? Nodes, switches, controllers, pods."),
+            Verb("watch", "testbed.cli.watching:watch", "The same again and again, with rates on the links."),
             Verb("get", "testbed.cli.reading:get", "List objects: pods, nodes, servers, subnets, ..."),
             Verb("describe", "testbed.cli.reading:describe", "Everything about one object."),
             Verb("logs", "testbed.cli.inside:logs", "Output of a container or of a part of the lab."),
@@ -53,7 +54,7 @@ SECTIONS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("matrix", "testbed.cli.matrix:matrix", "Who reaches whom: expected beside seen."),
             Verb("conntrack", "testbed.cli.conntrack:conntrack", "Tracked connections, with names."),
             Verb("capture", "testbed.cli.capturing:capture", "Frames by the names of objects, at every hop."),
-            Verb("graph", "testbed.cli.seeing:graph", "The lab as a picture: SVG or Mermaid."),
+            Verb("graph", "testbed.cli.seeing:graph", "The lab as a picture: SVG, a page to click in, or Mermaid."),
         ),
     ),
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
@@ -12,10 +13,16 @@ from testbed.cli.completing import complete_scenarios
 from testbed.cli.options import Format, lab_option, output_option, settings
 from testbed.cli.output import is_document, show, show_document
 from testbed.cli.progress import progress
+from testbed.emulation.errors import EmulationError, InterruptedByUserError, MachineLacksError
+from testbed.observe.last_run import write_last_run
 from testbed.observe.verdicts import Check, Report
-from testbed.operations.errors import BadRequestError
+from testbed.operations.errors import BadRequestError, NotAppliedError
 from testbed.report.paths import render_paths
 from testbed.report.results import render_junit, render_report, report_document
+
+if TYPE_CHECKING:
+    from testbed.scenario import Scenario
+    from testbed.scenario.runner import Options
 
 DEMO_SCENARIO, DEMO_MODEL = "in_cluster", "tunnel"
 
@@ -62,6 +69,8 @@ def run(
         if name is None and not listing:
             raise click.UsageError("which one? say: lab run NAME", click.get_current_context())
         return
+    if junit and not Path(junit).absolute().parent.is_dir():
+        raise BadRequestError(f"{Path(junit).parent} is no directory; make it before its results are written there")
     reports = play(name, model, datapath, keep)
     show_reports(reports, output, junit, evidence)
     _exit_by(reports)
@@ -90,7 +99,7 @@ def demo(datapath: str, keep: bool, output: Format) -> None:
 
 def play(name: str, model: str | None, datapath: str, keep: bool) -> list[Report]:
     """The scenario in the models asked for. Raises ``BadRequestError`` for a name or model that it does not have."""
-    from testbed.scenario import load_scenario, run_scenario
+    from testbed.scenario import load_scenario
     from testbed.scenario.registry import UnknownScenarioError
     from testbed.scenario.runner import Options
 
@@ -109,8 +118,22 @@ def play(name: str, model: str | None, datapath: str, keep: bool) -> list[Report
                 note(check.title)
 
             options = Options(datapath, keep, settings().lab or "", shown, note)
-            reports.append(run_scenario(wanted, each, options))
+            reports.append(_run_or_say_why_not(wanted, each, options))
+    write_last_run(reports)
     return reports
+
+
+def _run_or_say_why_not(wanted: Scenario, model: str, options: Options) -> Report:
+    """A lab that does not come up is a result of its model: the other models are still run, and all are written."""
+    from testbed.scenario.runner import run_scenario
+
+    try:
+        return run_scenario(wanted, model, options)
+    except (MachineLacksError, InterruptedByUserError):
+        raise
+    except (EmulationError, NotAppliedError) as error:
+        why = Check(0, "the lab comes up", model, "it does", str(error), ok=False, error=True)
+        return Report(f"{wanted.name} ({model})", (why,), (("model", model),))
 
 
 def show_reports(reports: Sequence[Report], output: Format, junit: str | None, evidence: bool) -> None:
