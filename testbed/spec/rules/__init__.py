@@ -12,6 +12,7 @@ from testbed.spec.rules.hosts import check_host_names
 from testbed.spec.rules.immutable import check_immutable
 from testbed.spec.rules.ingresses import check_ingresses
 from testbed.spec.rules.networks import check_networks, check_peerings
+from testbed.spec.rules.pod_eips import check_pod_eips
 from testbed.spec.rules.policies import check_policies
 from testbed.spec.rules.routes import check_route_tables
 from testbed.spec.rules.services import check_endpoint_slices, check_services
@@ -31,6 +32,7 @@ _RULES = (
     check_capacity,
     check_host_names,
     check_workloads,
+    check_pod_eips,
     check_services,
     check_endpoint_slices,
     check_ingresses,

@@ -10,6 +10,7 @@ from testbed.spec.codes import Code
 from testbed.spec.document import Cursor
 from testbed.spec.faults import did_you_mean, show
 from testbed.spec.index import Index
+from testbed.spec.rules.pod_eips import pod_uses
 
 MOST_DNAT_RULES = 200
 
@@ -110,7 +111,7 @@ def check_elastic_ips(index: Index) -> None:
 
 
 def _other_uses(index: Index) -> dict[str, list[str]]:
-    """Elastic IP -> the gateways and load balancers that name it. One gateway may use it for several rules."""
+    """Elastic IP -> the gateways, load balancers and pods that name it. One gateway may use it for several rules."""
     uses: dict[str, list[str]] = {}
     for gateway in index.lab.nat_gateways:
         eips = [rule.eip for rule in gateway.snat_rules] + [rule.eip for rule in gateway.dnat_rules]
@@ -119,6 +120,8 @@ def _other_uses(index: Index) -> dict[str, list[str]]:
     for balancer in index.lab.load_balancers:
         if balancer.eip:
             uses.setdefault(balancer.eip, []).append(f"LoadBalancer/{balancer.name}")
+    for eip, user in pod_uses(index):
+        uses.setdefault(eip, []).append(user)
     return uses
 
 
