@@ -30,8 +30,8 @@ def plan_workloads(
 
 
 def home_of(pod: PlannedPod) -> str:
-    """What the pod's directories and logs are called: its own namespace's name, or one made of its own."""
-    return f"{pod.name}.{pod.namespace}" if pod.host_network else pod.host
+    """What the pod's directories and logs are called: its network namespace's name, or one as nobody's can be."""
+    return f"{pod.name}.{pod.namespace}.{pod.cluster}" if pod.host_network else pod.host
 
 
 def _pods(pods: Sequence[PlannedPod], clusters: Mapping[str, Cluster], files: Files) -> Iterator[Workload]:
