@@ -22,29 +22,37 @@ _TIMEOUT = 10.0
 _PASSES = re.compile(r"packets received: (\d+)\s+packet recirculations: (\d+)")
 
 
-def trace_path(tracer: Tracer, site: Site) -> Trace:
-    """A first TCP packet to the path's HTTP port. Raises ``EmulationError`` when it would not get through."""
+def trace_path(tracer: Tracer, site: Site) -> tuple[Trace, ...]:
+    """A first TCP packet to the path's HTTP port, and the proxy's own if there is one.
+
+    Raises ``EmulationError`` when one would not get through.
+    """
+    return (_trace(tracer, site), *([_trace(tracer, site.onward)] if site.onward else []))
+
+
+def _trace(tracer: Tracer, site: Site) -> Trace:
     address = site.target.address
-    question = Question(site.client, site.client, str(address), address, "tcp", site.target.http)
+    question = Question(site.client, site.client, str(address), address, "tcp", site.target.ports.http)
     found = tracer.trace(question)
     if found.verdict is not Verdict.ALLOWED or found.back is None:
         raise EmulationError(f"{question}: {found.verdict}, {found.summary}; lab trace says more")
     return found
 
 
-def read_facts(subject: Subject, path: Path, trace: Trace) -> Facts:
+def read_facts(subject: Subject, path: Path, traces: Sequence[Trace]) -> Facts:
     """Counts of both directions, and what one connection looked like everywhere on its way there."""
     site = subject.sites[path]
-    ways = (trace.there, *([trace.back] if trace.back else []))
+    ways = [way for trace in traces for way in (trace.there, trace.back) if way is not None]
+    hops = [hop for trace in traces for hop in trace.there.hops]
     before = _passes(subject.rundir, _switches(ways))
-    frame, widest, widest_at = _widths(capture_connection(subject.rundir, site, trace.there.hops), site)
+    frame, widest, widest_at = _widths(capture_connection(subject.rundir, site, hops), site)
     after = _passes(subject.rundir, _switches(ways))
     return Facts(
         subject=subject.name,
         path=path,
         switches=sum(count_switches(way) for way in ways),
         bridges=sum(hop.kind is HopKind.SWITCH for way in ways for hop in way.hops),
-        kernels=sum(hop.kind is HopKind.KERNEL for way in ways for hop in way.hops[1:-1]),
+        kernels=sum(hop.kind is HopKind.KERNEL for way in ways for hop in way.hops[1:-1]) + 2 * (len(traces) - 1),
         tables=sum(len(hop.decisions) for way in ways for hop in way.hops if hop.kind is HopKind.SWITCH),
         frame=frame,
         widest=widest,
@@ -64,9 +72,9 @@ def capture_connection(rundir: RunDir, site: Site, hops: Sequence[Hop]) -> Captu
     devices = dict.fromkeys(device for hop in hops for device in hop.devices)
     places = [Place(f"{name}/{device}", rundir.namespace(name), device) for name, device in devices]
     with capturing(places) as capture:
-        seen = probes.http(rundir.namespace(site.client), site.target.address, site.target.http, timeout=_TIMEOUT)
+        seen = probes.http(rundir.namespace(site.client), site.target.address, site.target.ports.http, timeout=_TIMEOUT)
     if seen.verdict is not Verdict.ALLOWED:
-        raise EmulationError(f"{site.client} to {site.target.address}:{site.target.http}: {seen}")
+        raise EmulationError(f"{site.client} to {site.target.address}:{site.target.ports.http}: {seen}")
     return capture
 
 

@@ -161,9 +161,10 @@ class Facts:
     """What a path was seen to be made of, there and back: traces of a first packet, a capture of a real connection.
 
     ``switches`` are entries into an Open vSwitch daemon, ``bridges`` bridges walked, ``kernels`` network stacks that
-    forwarded (the ends not counted), ``tables`` decisions of flow tables about a first packet. ``frame`` is the length
-    of the client's first frame, ``widest`` that of the same packet where it was longest, at ``widest_at``. ``passes``:
-    how often a switch looked a packet of the connection up, on average (0: the datapath does not count).
+    forwarded or were a proxy's (the ends not counted), ``tables`` decisions of flow tables about a first packet.
+    ``frame`` is the length of the client's first frame, ``widest`` that of the same packet where it was longest, at
+    ``widest_at``. ``passes``: how often a switch looked a packet of the connection up, on average (0: the datapath
+    does not count).
     """
 
     subject: str

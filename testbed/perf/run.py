@@ -24,7 +24,15 @@ from testbed.perf.conditions import expect_equal, find_doubts
 from testbed.perf.facts import read_facts, trace_path
 from testbed.perf.measuring import read_machine, take_sample
 from testbed.perf.results import RAW, Cell, Facts, Measure, Path, Result, Sample
-from testbed.perf.subjects import Subject, make_model, make_plain, make_raw, start_servers, switch_offloads_off
+from testbed.perf.subjects import (
+    Subject,
+    make_model,
+    make_plain,
+    make_raw,
+    start_servers,
+    switch_offloads_off,
+    wait_answers,
+)
 from testbed.perf.surroundings import choose_congestion, read_conditions, read_subject, read_tools
 
 PLAIN_PATHS = (Path.SAME, Path.OTHER)
@@ -126,6 +134,7 @@ def _make_all(
         progress.note(f"lab up, {model}")
         subject = make_model(model, rundir_of(model), wanted.datapath, progress.note)
         start_servers(subject)
+        wait_answers(subject)
         progress.note(f"trace the paths of {model}")
         traces = _trace_all(subject, wanted)
         facts += [read_facts(subject, path, trace) for path, trace in traces.items()]
@@ -135,22 +144,23 @@ def _make_all(
     return subjects, tuple(facts)
 
 
-def _trace_all(subject: Subject, wanted: Wanted) -> dict[Path, Trace]:
+def _trace_all(subject: Subject, wanted: Wanted) -> dict[Path, tuple[Trace, ...]]:
     with tracing(View(subject.rundir)) as tracer:
         return {path: trace_path(tracer, subject.sites[path]) for path in wanted.paths if path in subject.sites}
 
 
 def _make_plain(
-    model: Subject, traces: dict[Path, Trace], rundir_of: Callable[[str], RunDir], progress: Progress
+    model: Subject, traces: dict[Path, tuple[Trace, ...]], rundir_of: Callable[[str], RunDir], progress: Progress
 ) -> Iterator[Subject]:
     chosen = {path: trace for path, trace in traces.items() if path in PLAIN_PATHS}
     if not chosen:
         return
     progress.note(f"the hops of {model.name} on plain bridges")
     subject = make_plain(model, chosen, rundir_of(f"plain-{model.name}"), progress.note)
-    for trace in chosen.values():
+    for trace in (trace for traces in chosen.values() for trace in traces):
         plain.apply_trace(subject, trace)
     start_servers(subject)
+    wait_answers(subject)
     yield subject
 
 
@@ -161,7 +171,7 @@ def plan_round(wanted: Wanted, subjects: Sequence[Subject]) -> tuple[Cell, ...]:
         for path in (Path.PAIR, *wanted.paths)
         for measure in wanted.measures
         for subject in subjects
-        if path in subject.sites
+        if path in subject.sites and measure in subject.sites[path].measures
     )
 
 

@@ -7,30 +7,37 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path as File
 
 from testbed.emulation import ethtool
 from testbed.emulation.changes import plan_changes
-from testbed.emulation.netns import Enter, inside, visiting
+from testbed.emulation.netns import Enter, inside, visiting, write_sysctls
 from testbed.emulation.processes import Program, launch_in, python_program
 from testbed.emulation.realise import open_session
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.waiting import until
 from testbed.model.wiring import Address, Endpoint, Namespace, NamespaceKind, Veth, Wiring
+from testbed.observe import probes
+from testbed.observe.verdicts import Verdict
 from testbed.operations.datapath import choose_datapath
 from testbed.operations.models import up_in_model
-from testbed.perf.results import PLAIN, RAW, Path
-from testbed.perf.tools import Target, plan_servers
-from testbed.scenario.running import RunningLab
+from testbed.perf.results import PLAIN, RAW, Measure, Path
+from testbed.perf.tools import DIRECT, SERVED, Ports, Target, plan_servers
+from testbed.scenario.running import Host, RunningLab
 
 TOPOLOGY = File(__file__).resolve().parents[2] / "topologies" / "perf.yaml"
 MTU = 1500
+_INGRESS_PORT = 80
 _READY_LIMIT = 30.0
 _LISTEN_LIMIT = 15.0
+_ANSWER_LIMIT = 20.0
 _LISTEN = "0A"
+_NO_TIME_WAIT = (("net.ipv4.tcp_max_tw_buckets", "0"),)
+"""Servers forget connections at once: a client's port that comes again, by another path, is a new connection."""
+
 _CLIENT, _SERVER = IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")
 
 Note = Callable[[str], None]
@@ -38,11 +45,17 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One path of one subject: namespaces of client and server, and where the server is to be asked."""
+    """One path of one subject: namespaces of client and server, where the client asks, what the server listens on.
+
+    ``onward``: the second connection of a path that ends in a proxy. ``measures`` are those that the path can carry.
+    """
 
     client: str
     server: str
     target: Target
+    listens: Ports = DIRECT
+    measures: tuple[Measure, ...] = tuple(Measure)
+    onward: Site | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +85,28 @@ def plan_sites(lab: RunningLab) -> dict[Path, Site]:
     """Every path that ``topologies/perf.yaml`` has."""
     client, near, far, vm, inet = (lab.pod("client"), lab.pod("near"), lab.pod("far"), lab.host("vm"), lab.host("inet"))
     node_ports = {port.port: port.node_port or 0 for port in lab.service("node-port").ports}
-    through_node = Target(lab.node("n1").address, node_ports[5201], node_ports[11111], node_ports[8080])
+    through_node = Ports(node_ports[SERVED.iperf3], node_ports[SERVED.sockperf], node_ports[SERVED.http])
+    inside = Target(IPv4Address(lab.service("inside").cluster_ip), SERVED)
     return {
-        Path.SAME: Site(client.host, near.host, Target(near.address)),
-        Path.OTHER: Site(client.host, far.host, Target(far.address)),
-        Path.CLUSTER_IP: Site(client.host, far.host, Target(IPv4Address(lab.service("inside").cluster_ip))),
-        Path.NODE_PORT: Site(vm.host, far.host, through_node),
-        Path.BALANCER: Site(vm.host, far.host, Target(lab.host("elb").address)),
-        Path.NAT: Site(client.host, inet.host, Target(inet.address)),
+        Path.SAME: Site(client.host, near.host, Target(near.address, DIRECT)),
+        Path.OTHER: Site(client.host, far.host, Target(far.address, DIRECT)),
+        Path.CLUSTER_IP: Site(client.host, far.host, inside, SERVED),
+        Path.NODE_PORT: Site(vm.host, far.host, Target(lab.node("n1").address, through_node), SERVED),
+        Path.BALANCER: Site(vm.host, far.host, Target(lab.host("elb").address, SERVED), SERVED),
+        Path.INGRESS: _ingress(lab, vm, far, through_node),
+        Path.NAT: Site(client.host, inet.host, Target(inet.address, DIRECT)),
     }
+
+
+def _ingress(lab: RunningLab, vm: Host, far: Host, through_node: Ports) -> Site:
+    """To the balancer's proxy, and from it to what the balancer's members are: the pod itself, or a node's port."""
+    balancer = lab.host("elb")
+    members = lab.members(balancer.name, SERVED.http)
+    direct = Target(far.address, SERVED)
+    target = direct if far.name in members else Target(lab.node("n2").address, through_node)
+    onward = Site(balancer.host, far.host, target, SERVED)
+    front = Target(balancer.address, replace(SERVED, http=_INGRESS_PORT))
+    return Site(vm.host, far.host, front, SERVED, (Measure.CONNECTIONS,), onward)
 
 
 def make_raw(rundir: RunDir, datapath: str, note: Note) -> Subject:
@@ -102,7 +128,7 @@ def make_raw(rundir: RunDir, datapath: str, note: Note) -> Subject:
         ),
     )
     chosen = _realise(wiring, rundir, datapath, note)
-    sites = {Path.PAIR: Site("client", "server", Target(_SERVER))}
+    sites = {Path.PAIR: Site("client", "server", Target(_SERVER, DIRECT))}
     return Subject(RAW, rundir, chosen, wiring, ("client", "eth0"), "client", sites)
 
 
@@ -122,13 +148,25 @@ def _realise(wiring: Wiring, rundir: RunDir, datapath: str, note: Note) -> str:
 
 def start_servers(subject: Subject) -> None:
     """iperf3, sockperf and the echo server wherever one of the paths ends; returns when all listen."""
-    for namespace in dict.fromkeys(site.server for site in subject.sites.values()):
-        for name, command, port in plan_servers(sys.executable):
-            role, log = f"perf-{name}@{namespace}", f"perf-{name}-{namespace}"
+    for namespace, ports in dict.fromkeys((site.server, site.listens) for site in subject.sites.values()):
+        inside(subject.rundir.namespace(namespace), partial(write_sysctls, _NO_TIME_WAIT))
+        for name, command, port in plan_servers(sys.executable, ports):
+            role, log = f"perf-{name}-{port}@{namespace}", f"perf-{name}-{port}-{namespace}"
             environment = python_program(subject.rundir, role, "", log=log).environment
             launch_in(subject.rundir, namespace, Program(role, command, environment, log))
             listens = partial(_listens, subject.rundir.namespace(namespace), port)
             until(listens, _LISTEN_LIMIT, f"{name} to listen in {namespace}, see {subject.rundir.logs}/{log}.log")
+
+
+def wait_answers(subject: Subject) -> None:
+    """Return when every path's server answers HTTP. Raises ``EmulationError`` naming the path that does not."""
+    for path, site in subject.sites.items():
+        ask = partial(_answers, subject.rundir.namespace(site.client), site.target)
+        until(ask, _ANSWER_LIMIT, f"{subject.name} {path} to answer at {site.target.address}:{site.target.ports.http}")
+
+
+def _answers(namespace: File, target: Target) -> bool:
+    return probes.http(namespace, target.address, target.ports.http).verdict is Verdict.ALLOWED
 
 
 def _listens(namespace: File, port: int) -> bool:

@@ -15,7 +15,6 @@ from typing import Any
 from testbed.emulation.errors import EmulationError
 from testbed.perf.results import Figure, Measure
 
-IPERF3_PORT, SOCKPERF_PORT, HTTP_PORT = 5201, 11111, 8080
 DATAGRAM = 1400
 """Bytes of a UDP datagram, equal in every model: with its headers it fits a tunnel pod's MTU of 1450."""
 
@@ -37,21 +36,36 @@ class ToolError(EmulationError):
 
 
 @dataclass(frozen=True, slots=True)
+class Ports:
+    """Of iperf3 (TCP and UDP), sockperf and HTTP."""
+
+    iperf3: int
+    sockperf: int
+    http: int
+
+
+SERVED = Ports(5201, 11111, 8080)
+"""What the Services of ``topologies/perf.yaml`` lead to."""
+
+DIRECT = Ports(5202, 11112, 8081)
+"""What is asked without a Service: ports that no endpoint has. To a switch that undoes a Service's translation, a pod's
+own connection from a port that the Service's client used a moment ago would be the Service's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """Where a path's server answers: iperf3 (TCP and UDP), sockperf, HTTP."""
+    """Where a path's client asks."""
 
     address: IPv4Address
-    iperf3: int = IPERF3_PORT
-    sockperf: int = SOCKPERF_PORT
-    http: int = HTTP_PORT
+    ports: Ports
 
 
-def plan_servers(python: str) -> tuple[tuple[str, tuple[str, ...], int], ...]:
+def plan_servers(python: str, ports: Ports) -> tuple[tuple[str, tuple[str, ...], int], ...]:
     """(name, command, TCP port that listens when it is ready) of what runs where a path ends."""
     return (
-        ("iperf3", ("/usr/bin/iperf3", "-4", "-s", "-p", str(IPERF3_PORT), "--forceflush"), IPERF3_PORT),
-        ("sockperf", ("/usr/bin/sockperf", "server", "--tcp", "-p", str(SOCKPERF_PORT)), SOCKPERF_PORT),
-        ("echo", (python, "-P", "-m", "testbed.workloads.echo", f"{HTTP_PORT}/tcp"), HTTP_PORT),
+        ("iperf3", ("/usr/bin/iperf3", "-4", "-s", "-p", str(ports.iperf3), "--forceflush"), ports.iperf3),
+        ("sockperf", ("/usr/bin/sockperf", "server", "--tcp", "-p", str(ports.sockperf)), ports.sockperf),
+        ("echo", (python, "-P", "-m", "testbed.workloads.echo", f"{ports.http}/tcp"), ports.http),
     )
 
 
@@ -59,14 +73,14 @@ def plan_command(measure: Measure, target: Target, seconds: int, congestion: str
     """The client's command. ``congestion`` is pinned for iperf3: the machine's own may be any."""
     address = str(target.address)
     if measure is Measure.LATENCY:
-        port = str(target.sockperf)
+        port = str(target.ports.sockperf)
         duration = str(seconds + _WARM_UP)
         return ("sockperf", "ping-pong", "--tcp", "-i", address, "-p", port, "-t", duration)
     if measure is Measure.CONNECTIONS:
-        url = f"http://{address}:{target.http}/"
+        url = f"http://{address}:{target.ports.http}/"
         count = str(CONNECTIONS)
         return ("wrk", "-t1", "-c", count, f"-d{seconds}s", "-H", "Connection: close", "--timeout", "2s", url)
-    where = ("-c", address, "-p", str(target.iperf3), "--connect-timeout", _CONNECT_MS)
+    where = ("-c", address, "-p", str(target.ports.iperf3), "--connect-timeout", _CONNECT_MS)
     common = ("iperf3", *where, "-t", str(seconds), "-J")
     if measure is Measure.UDP:
         return (*common, "-u", "-b", "0", "-l", str(DATAGRAM))

@@ -54,7 +54,7 @@ def _say_hops(facts: Sequence[Facts]) -> Iterator[str]:
     yield _by_value(facts, lambda item: item.switches, "A packet and its answer enter an Open vSwitch {} times")
     yield _by_value(facts, lambda item: item.bridges, "They cross {} bridges")
     if any(item.kernels for item in facts):
-        yield _by_value(facts, lambda item: item.kernels, "{} kernels forward on the way")
+        yield _by_value(facts, lambda item: item.kernels, "The stacks of {} kernels are on the way")
     if any(item.passes for item in facts):
         yield _by_value(
             facts,

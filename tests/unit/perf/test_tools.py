@@ -9,9 +9,9 @@ from ipaddress import IPv4Address
 import pytest
 
 from testbed.perf.results import Figure, Measure
-from testbed.perf.tools import Target, ToolError, is_busy, plan_command, price, read_figures
+from testbed.perf.tools import SERVED, Target, ToolError, is_busy, plan_command, price, read_figures
 
-TARGET = Target(IPv4Address("10.0.0.2"))
+TARGET = Target(IPv4Address("10.0.0.2"), SERVED)
 IPERF3 = {
     "end": {
         "sum_sent": {"bytes": 2.1e9, "retransmits": 30},
