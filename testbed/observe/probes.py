@@ -24,6 +24,9 @@ from testbed.observe.verdicts import Verdict
 DEFAULT_TIMEOUT = 2.0
 """Seconds. Less than the 3 s after which the kernel gives up on ARP, so silence stays silence."""
 
+ANY_QUESTION = bytes.fromhex("6c61 0100 0001 0000 0000 0000 00 0002 0001")
+"""A datagram that is answered by the echo server, as every one is, and by a DNS server: who serves the root?"""
+
 _ECHO_REQUEST, _ECHO_REPLY = 8, 0
 _NOT_SENT = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL, errno.EACCES, errno.EPERM, errno.EADDRINUSE}
 

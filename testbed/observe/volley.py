@@ -21,7 +21,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from testbed.emulation.netns import Enter, visiting
-from testbed.observe.probes import Seen
+from testbed.observe.probes import ANY_QUESTION, Seen
 from testbed.observe.verdicts import Verdict
 
 TIMEOUT = 2.0
@@ -170,7 +170,7 @@ def _send(flight: _Flight) -> None:
     if flight.again == 0:
         flight.socket.connect((address, flight.shot.port))
     if flight.shot.protocol == "udp":
-        flight.socket.send(b"who\n")
+        flight.socket.send(ANY_QUESTION)
 
 
 def _hear(volley: _Volley, key: selectors.SelectorKey) -> None:

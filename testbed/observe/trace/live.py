@@ -67,8 +67,9 @@ def _send(rundir: RunDir, question: Question) -> Seen:
     namespace = rundir.namespace(question.namespace)
     if question.protocol == "icmp":
         return probes.ping(namespace, question.address, TIMEOUT)
-    probe = probes.tcp if question.protocol == "tcp" else probes.udp
-    return probe(namespace, question.address, question.port, TIMEOUT)
+    if question.protocol == "tcp":
+        return probes.tcp(namespace, question.address, question.port, TIMEOUT)
+    return probes.udp(namespace, question.address, question.port, TIMEOUT, payload=probes.ANY_QUESTION)
 
 
 def _sightings(capture: Capture, way: Way) -> tuple[Sighting, ...]:
