@@ -5,7 +5,7 @@ from testbed.guide import Command, Finding, Guide, Step, expect
 GUIDE = Guide(title=..., goal=..., picture=..., topology="topologies/peered.yaml", model="tunnel", steps=(...), ...)
 """
 
-from testbed.guide.guides import Checker, Command, Finding, Guide, Step, expect, expect_allowed, expect_silent
+from testbed.guide.guides import Checker, Command, Finding, Guide, Step, expect, expect_allowed, expect_silent, settle
 from testbed.scenario.running import Host, RunningLab
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "expect",
     "expect_allowed",
     "expect_silent",
+    "settle",
 ]

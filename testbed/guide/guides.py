@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.observe.probes import Seen
 from testbed.observe.verdicts import Verdict
 from testbed.scenario.running import RunningLab
@@ -68,6 +70,12 @@ class Guide:
     hint: str
     solution: tuple[Command, ...]
     check: Checker
+
+
+def settle(condition: Callable[[], bool], limit: float) -> None:
+    """Give what was just changed at most ``limit`` seconds to be so; whether it is, is for a finding to say."""
+    with suppress(WaitedInVainError):
+        until(condition, limit, "what was changed to be in force")
 
 
 def expect(ok: bool, what: str, do: str) -> Finding:
