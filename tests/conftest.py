@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-HOST_WATCHERS = ("test_emulation_machine", "test_emulation_roots", "test_leaks")
+HOST_WATCHERS = ("test_cli_killed", "test_emulation_machine", "test_emulation_roots", "test_leaks")
 """Modules whose tests compare the machine before and after, or put things of a user's on it: one at a time."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from testbed.emulation.impairment import has_netem
 from testbed.emulation.rundir import RunDir
+from testbed.emulation.waiting import until
 from testbed.operations.injection import clear_faults, take_link_down
 from tests.integration.test_cli_lab import DEMO, Shell
 
@@ -34,6 +36,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 def pings(lab: Shell, source: str, target: str) -> bool:
     address = lab.json("get", f"pod/{target}")["status"]["podIP"]
     return lab("exec", source, "--", "ping", "-c1", "-W1", "-q", address, status=None).returncode == 0
+
+
+def ofctl(lab: Shell, command: str, *words: str) -> str:
+    socket = f"unix:{lab.environment['CNLAB_RUN_ROOT']}/{lab.name}/ovs/n1/br-int.mgmt"
+    line = ["ovs-ofctl", "-O", "OpenFlow14", command, socket, *words]
+    return subprocess.run(line, check=True, capture_output=True, text=True, timeout=20).stdout
+
+
+def flows(lab: Shell) -> list[str]:
+    """Of n1's pods' bridge, without counters and without what it learned from packets."""
+    dump = ofctl(lab, "dump-flows", "--no-stats").splitlines()
+    return sorted(line for line in dump if "_timeout=" not in line)
 
 
 def problems(lab: Shell) -> list[str]:
@@ -98,6 +112,7 @@ def test_a_kernel_without_netem_is_named(lab: Shell) -> None:
 
 
 def test_killed_programs_are_named_and_come_back_with_the_next_up(lab: Shell) -> None:
+    golden = flows(lab)
     parts = ("fabric", "cluster", "kubelet", "manager")
     for part in parts:
         assert "is killed" in lab("fault", "kill", part).stdout
@@ -105,9 +120,15 @@ def test_killed_programs_are_named_and_come_back_with_the_next_up(lab: Shell) ->
     for part in parts:
         assert any(problem.startswith(f"{part} does not run") for problem in found), found
     assert pings(lab, "db-0", "db-1"), "traffic goes on"
+    ofctl(lab, "add-flow", "table=0,priority=999,ip,nw_src=6.6.6.6,actions=NORMAL")
+    ofctl(lab, "del-flows", f"ip,nw_dst={lab.json('get', 'pod/db-0')['status']['podIP']}")
+    assert flows(lab) != golden
+    assert not pings(lab, "db-1", "db-0"), "the flow to it is gone"
     assert "does not run; lab up or apply starts it again" in lab("fault", "kill", "kubelet", status=2).stderr
     lab("up", DEMO, "--lab", lab.name)
     assert lab.json("status")["problems"] == []
+    until(lambda: flows(lab) == golden, 10, "the stray flow to be gone and the deleted ones to be back")
+    assert pings(lab, "db-1", "db-0")
 
 
 def test_killed_switches_are_named_and_come_back_with_the_next_up(lab: Shell) -> None:

@@ -83,6 +83,17 @@ def test_without_an_index_it_says_so_and_leaves_the_old_environment(checkout: Pa
     assert [path.name for path in (checkout / ".venv").iterdir()] == ["old"]
 
 
+@pytest.mark.parametrize(
+    ("action", "status"), [("start", 101), ("(start)", 101), ("(restart)", 101), ("restart", 0), ("stop", 0)]
+)
+def test_new_services_are_not_started(tmp_path: Path, action: str, status: int) -> None:
+    """What maintainer scripts are told during an installation; in parentheses: where no runlevel is known."""
+    found = re.search(r"printf '(.*)' > \"\$policy\"", (ROOT / "testbed/setup/setup").read_text())
+    assert found is not None
+    (tmp_path / "policy").write_text(run("printf", found[1]).stdout)
+    assert run("sh", tmp_path / "policy", "nsd", action).returncode == status
+
+
 def test_the_lock_has_all_that_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = project["dependencies"] + project["optional-dependencies"]["dev"]
