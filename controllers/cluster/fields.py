@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from controllers.openflow import LOCAL, Bits, Zone, ct_mark, register
+from testbed.model.desired import DISGUISE_ZONE, SERVICE_ZONE
 
 LOCAL_16 = LOCAL & 0xFFFF
 """The bridge's own port in 16 bits, as a register that holds a port number has it."""
@@ -38,5 +39,5 @@ ENDPOINT_PORT: Bits = register("endpoint_port", 5, low=0, width=16, doc="and its
 
 HIDDEN: Bits = ct_mark("hidden", low=0, width=1, doc="the connection takes the node's address")
 
-SERVICE: Zone = Zone("service", 1, "connections to Services: destination becomes an endpoint")
-DISGUISE: Zone = Zone("disguise", 2, "connections whose source becomes the node's or a virtual address")
+SERVICE: Zone = Zone("service", SERVICE_ZONE, "connections to Services: destination becomes an endpoint")
+DISGUISE: Zone = Zone("disguise", DISGUISE_ZONE, "connections whose source becomes the node's or a virtual address")

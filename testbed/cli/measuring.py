@@ -20,6 +20,7 @@ def bench() -> None:
     \b
     Example:
       lab bench up --nodes 50 --pods 1000
+      lab bench services
     """
 
 
@@ -62,3 +63,42 @@ def up(nodes: int, pods: int, model: str, repeat: int, plain: bool, datapath: st
         show_document(bench_document(result), output)
     else:
         show(Text(render_bench(result)))
+
+
+@bench.command()
+@click.option("--nodes", type=click.IntRange(2, 200), default=10, show_default=True, help="How many nodes.")
+@click.option("--services", type=click.IntRange(10, 5000), default=1000, show_default=True, help="How many Services.")
+@click.option("--endpoints", type=click.IntRange(1, 100), default=10, show_default=True, help="Endpoints of each.")
+@click.option("--model", type=click.Choice(["tunnel", "vpc", "eni"]), default="tunnel", help="Which network.")
+@click.option("--repeat", type=click.IntRange(1, 100), default=3, show_default=True, help="Runs; medians are shown.")
+@click.option("--datapath", type=click.Choice(["auto", "kernel", "userspace"]), default="auto", help="Whose datapath.")
+@output_option
+def services(nodes: int, services: int, endpoints: int, model: str, repeat: int, datapath: str, output: Format) -> None:
+    """Services: all programmed, one endpoint changed, connections a second; beside a tenth as many Services.
+
+    \b
+    Example:
+      lab bench services
+      lab bench services --services 200 --nodes 4 --repeat 1
+    """
+    from testbed.operations.bench_services import measure_services, median_services
+    from testbed.operations.datapath import choose_datapath
+    from testbed.report.bench_services import ServicesBench, render_services_bench, services_bench_document
+
+    counts = (services // 10, services)
+    with progress("bench") as note:
+        runs = [
+            [
+                measure_services(nodes, count, endpoints, model, datapath, partial(_step, note, number))
+                for count in counts
+            ]
+            for number in range(1, repeat + 1)
+        ]
+    medians = tuple(
+        (count, median_services(column)) for count, column in zip(counts, zip(*runs, strict=True), strict=True)
+    )
+    result = ServicesBench(nodes, endpoints, model, repeat, choose_datapath(datapath).value, medians)
+    if is_document(output):
+        show_document(services_bench_document(result), output)
+    else:
+        show(Text(render_services_bench(result)))

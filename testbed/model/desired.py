@@ -368,6 +368,9 @@ SERVICE_SOURCE_PORTS = (61440, 65535)
 HAIRPIN_SOURCE_PORTS = (64512, 65535)
 """Those of them that a pod sees which is its own endpoint."""
 
+SERVICE_ZONE, DISGUISE_ZONE = 1, 2
+"""br-int's conntrack zones: connections to Services, and those whose source becomes another address."""
+
 UPLINK_PORT = 1  # br-ex: eth0, the node's primary ENI
 CARRIER_PORT = 2  # br-ex: eth1, the carrier ENI of the sub-ENIs
 PATCH_INT_PORT = 10  # br-ex: patch to br-int

@@ -133,11 +133,15 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One Open vSwitch of its own (database, daemon, sockets, logs) inside ``namespace``."""
+    """One Open vSwitch of its own (database, daemon, sockets, logs) inside ``namespace``.
+
+    ``brief_zones``: conntrack zones that forget a TCP connection soon after it was closed.
+    """
 
     namespace: str
     bridges: tuple[Bridge, ...]
     owner: str
+    brief_zones: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:

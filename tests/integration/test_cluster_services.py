@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from testbed.emulation.waiting import until
 from testbed.model.cloud import NodePool
 from testbed.model.desired import NetworkModel
 from testbed.model.kubernetes import KubeServicePort, Service, StatefulSet
@@ -208,6 +209,19 @@ def test_the_nodes_own_stack_behind_node_ports(stage: Stage) -> None:
     assert stage.to_node_port("db", "node-1", "host-local") == DROPPED
     direct = connect(stage.lab, "db", stage.address("node-2"), 9090, stage.servers)
     assert direct == Seen("connected", stage.address("db"), "host-0")
+
+
+def test_a_port_that_asked_a_service_may_ask_its_endpoint_next(stage: Stage) -> None:
+    """The translated connection has the same two ends; once it is closed it must not be remembered for long."""
+    first = connect(stage.lab, "cli-0", stage.cluster_ip("far"), 80, stage.servers, limit=PATIENCE, source_port=45000)
+    assert first.server == "far-0"
+
+    def direct() -> bool:
+        address = stage.address("far-0")
+        seen = connect(stage.lab, "cli-0", address, 8080, stage.servers, limit=PATIENCE, source_port=45000)
+        return seen == Seen("connected", stage.address("cli-0"), "far-0")
+
+    until(direct, 20, "an answer from the endpoint itself")
 
 
 def ask(stage: Stage, source: str, address: IPv4Address, port: int) -> tuple[str, IPv4Address] | str:

@@ -9,9 +9,11 @@ from testbed.model import tables
 from testbed.model.cloud import Cluster, Subnet
 from testbed.model.desired import (
     CARRIER_PORT,
+    DISGUISE_ZONE,
     GATEWAY_MAC,
     PATCH_EX_PORT,
     PATCH_INT_PORT,
+    SERVICE_ZONE,
     TUNNEL_PORT,
     UPLINK_PORT,
     VIRTUAL_RANGE,
@@ -166,7 +168,7 @@ class _Scene:
             pods.setdefault((pod.cluster, pod.node), []).append(pod)
         for node in self._nodes:
             bridges = (self._ex_bridge(node), self._int_bridge(node, pods.get((node.cluster, node.name), ())))
-            yield Switch(node.name, bridges, node.owner)
+            yield Switch(node.name, bridges, node.owner, (SERVICE_ZONE, DISGUISE_ZONE))
 
     def _fabric_bridge(self) -> Bridge:
         ports = []
