@@ -50,12 +50,16 @@ class BoundNic:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A static pod address that waits for its pod to come back until ``expires`` (seconds since the epoch)."""
+    """A static pod address. When its pod is gone it is kept for another ``seconds``, until ``expires``.
+
+    ``expires`` is in seconds since the epoch; 0 while the pod runs.
+    """
 
     pod: str
     address: IPv4Address
     subnet: str
-    expires: float
+    seconds: float
+    expires: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from testbed.model.planning.ledger import Ledger, Reservation
@@ -25,7 +26,14 @@ class StaticAddresses:
     def __init__(self, old: Ledger, requests: Sequence[PodRequest], now: float) -> None:
         self._now = now
         self._wanted = {request.key for request in requests}
-        self._live = {item.pod: item for item in old.reservations if item.expires > now or item.pod in self._wanted}
+        items = [self._left(item) for item in old.reservations]
+        self._live = {item.pod: item for item in items if item.expires > now or item.pod in self._wanted}
+
+    def _left(self, item: Reservation) -> Reservation:
+        """The time begins when the pod that has run until now is no longer wanted."""
+        if item.expires or item.pod in self._wanted:
+            return item
+        return replace(item, expires=self._now + item.seconds)
 
     def wanted(self, request: PodRequest) -> IPv4Address | None:
         """The address reserved for the pod, if it may have one (StatefulSet and bare pods only)."""
@@ -37,11 +45,11 @@ class StaticAddresses:
     def reservations(self, holders: Mapping[str, tuple[PodRequest, IPv4Address, str]]) -> tuple[Reservation, ...]:
         """What the new ledger keeps: ``holders`` are running pods (request, address, subnet) by key."""
         running = [
-            Reservation(key, address, subnet, self._now + expiry_seconds(request))
+            Reservation(key, address, subnet, expiry_seconds(request))
             for key, (request, address, subnet) in holders.items()
             if is_static(request)
         ]
-        absent = [item for key, item in self._live.items() if key not in holders and item.expires > self._now]
+        absent = [item for key, item in self._live.items() if key not in holders]
         return (*running, *absent)
 
     def reserved(self) -> tuple[Reservation, ...]:

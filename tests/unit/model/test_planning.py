@@ -160,12 +160,14 @@ def test_a_static_address_waits_five_minutes_for_its_pod() -> None:
     without = replace(with_pod, stateful_sets=())
     first = plan(with_pod)
     mine = addresses(first)["web-0"]
-    gone = plan(without, first, NOW + 10)
-    other = plan(replace(without, deployments=(deployment("other", 1),)), gone, NOW + 20)
+    left = NOW + 3600  # the time begins when the pod goes, not when it was last planned
+    gone = plan(without, first, left)
+    other = plan(replace(without, deployments=(deployment("other", 1),)), gone, left + 10)
     assert mine not in addresses(other).values()
-    back = plan(with_pod, gone, NOW + 200)
+    back = plan(with_pod, plan(without, gone, left + 100), left + 200)
     assert addresses(back)["web-0"] == mine
-    expired = plan(replace(without, deployments=(deployment("other", 1),)), gone, NOW + 400)
+    assert back.ledger.reservations == first.ledger.reservations
+    expired = plan(replace(without, deployments=(deployment("other", 1),)), gone, left + 400)
     assert mine in addresses(expired).values()
 
 
