@@ -21,12 +21,24 @@ _ETHERNET, _HEADERS = 14, 40
 """Bytes of an Ethernet header and of IPv4 and TCP headers without options."""
 
 
+_MAIN = (
+    (Measure.TCP_1, Figure.RATE, "TCP, one stream"),
+    (Measure.CONNECTIONS, Figure.CONNECTS, "New connections"),
+    (Measure.LATENCY, Figure.P50, "Latency"),
+)
+
+
 def explain(result: Result, path: Path) -> tuple[str, ...]:
     """Sentences about one path; none when it was measured in no model."""
     facts = [item for item in result.facts if item.path is path]
     if not facts:
         return ()
-    return (*_say_ratios(result, path, facts), *_say_hops(facts), *_say_headers(result, facts))
+    return (
+        *_say_why(result, path, facts),
+        *_say_ratios(result, path, facts),
+        *_say_hops(facts),
+        *_say_headers(result, facts),
+    )
 
 
 def models_of(result: Result) -> tuple[str, ...]:
@@ -35,12 +47,40 @@ def models_of(result: Result) -> tuple[str, ...]:
     return tuple(name for name in found if name != RAW and not name.startswith(PLAIN))
 
 
-def _say_ratios(result: Result, path: Path, facts: Sequence[Facts]) -> Iterator[str]:
-    for measure, figure, title in (
-        (Measure.TCP_1, Figure.RATE, "TCP, one stream"),
-        (Measure.LATENCY, Figure.P50, "Latency"),
-        (Measure.CONNECTIONS, Figure.CONNECTS, "New connections"),
+def _say_why(result: Result, path: Path, facts: Sequence[Facts]) -> Iterator[str]:
+    """The models that are furthest apart on a path, and what was seen to differ between them."""
+    for measure, figure, title in _MAIN:
+        by_size = sorted(
+            (found.median, item.subject, item)
+            for item in facts
+            if (found := to_raw(result, Cell(item.subject, path, measure), figure)) is not None
+        )
+        if len(by_size) < 2:
+            continue
+        (_, least, less), (_, most, more) = by_size[0], by_size[-1]
+        apart = ratio(result, Cell(least, path, measure), Cell(most, path, measure), figure)
+        if apart is None or apart.high >= 1:
+            yield f"{title}: {least} and {most} are furthest apart, and that is within the spread."
+        else:
+            why = ", ".join(_differences(less, more)) or "by the same hops and headers"
+            yield f"{title}: {least} has {_times(apart)} of {most}'s: {why}."
+        return
+
+
+def _differences(one: Facts, other: Facts) -> Iterator[str]:
+    for mine, theirs, what in (
+        (one.switches, other.switches, "entries into an Open vSwitch"),
+        (one.bridges, other.bridges, "bridges"),
+        (one.kernels, other.kernels, "kernels on the way"),
+        (one.passes, other.passes, "look-ups by packet and switch"),
+        (one.header_bytes, other.header_bytes, "header bytes more than the client sent"),
     ):
+        if mine != theirs:
+            yield f"{mine:g} {what} against {theirs:g}"
+
+
+def _say_ratios(result: Result, path: Path, facts: Sequence[Facts]) -> Iterator[str]:
+    for measure, figure, title in _MAIN:
         said = []
         for item in facts:
             found = to_raw(result, Cell(item.subject, path, measure), figure)

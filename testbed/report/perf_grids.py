@@ -43,8 +43,10 @@ def measured(result: Result) -> Iterator[tuple[Measure, Figure]]:
             yield measure, figure
 
 
-def paths_of(result: Result) -> tuple[Path, ...]:
-    return ordered(Path, (cell.path for cell in result.cells if cell.path is not Path.PAIR))
+def paths_of(result: Result, measure: Measure | None = None) -> tuple[Path, ...]:
+    """Of one measure, or of all: a path through a proxy for HTTP carries no iperf3."""
+    cells = [cell for cell in result.cells if measure in (None, cell.measure)]
+    return ordered(Path, (cell.path for cell in cells if cell.path is not Path.PAIR))
 
 
 def figure_grid(result: Result, measure: Measure, figure: Figure) -> Grid:
@@ -53,7 +55,7 @@ def figure_grid(result: Result, measure: Measure, figure: Figure) -> Grid:
     models = models_of(result)
     rows = [
         (path.value, *(_cell(result, Cell(model, path, measure), figure) for model in models))
-        for path in paths_of(result)
+        for path in paths_of(result, measure)
     ]
     title = figure_title(measure, figure)
     if raw is not None:

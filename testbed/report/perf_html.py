@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from testbed.perf.compare import Row
-from testbed.perf.results import FIGURES_OF, WAYS, Figure, Measure, Result, ordered
+from testbed.perf.results import WAYS, Figure, Result
 from testbed.perf.words import explain, explain_tunnel
 from testbed.report.perf import LEGEND, notices
 from testbed.report.perf_grids import (
-    TITLES,
     Grid,
     compare_grid,
     conditions_grid,
     facts_grid,
     figure_grid,
+    measured,
     paths_of,
     target_grid,
 )
@@ -35,7 +35,6 @@ dd { margin: 0 0 .7rem 0; }
 """
 
 _PLOTTED = (Figure.RATE, Figure.CPU, Figure.P50, Figure.P99, Figure.CONNECTS)
-_WORDS_BESIDE = Measure.TCP_1
 
 
 def render_html(result: Result, rows: Sequence[Row] = ()) -> str:
@@ -50,8 +49,10 @@ def _body(result: Result, rows: Sequence[Row]) -> Iterator[str]:
         kind = "bad" if notice.startswith("ERROR") else "doubt"
         yield f'<p class="{kind}">{escape(notice)}</p>'
     yield from _targets(result)
-    for measure in ordered(Measure, (cell.measure for cell in result.cells)):
-        yield from _measure(result, measure)
+    plots = "".join(plot_figure(result, measure, figure) for measure, figure in measured(result) if figure in _PLOTTED)
+    yield f'<div class="pair"><div>{plots}</div><div>{_words(result)}</div></div>'
+    for measure, figure in measured(result):
+        yield _table(figure_grid(result, measure, figure))
     if rows:
         yield _table(compare_grid(rows))
     yield _table(facts_grid(result))
@@ -65,18 +66,6 @@ def _targets(result: Result) -> Iterator[str]:
         yield f"<p>{escape(' '.join(said))}</p>"
 
 
-def _measure(result: Result, measure: Measure) -> Iterator[str]:
-    """Plots on the left; the first measure has the words about every path on its right, the others their tables."""
-    yield f"<h2>{escape(TITLES[measure])}</h2>"
-    first = measure is ordered(Measure, (cell.measure for cell in result.cells))[0]
-    plots = "".join(plot_figure(result, measure, figure) for figure in FIGURES_OF[measure] if figure in _PLOTTED)
-    tables = "".join(_table(figure_grid(result, measure, figure), level=3) for figure in FIGURES_OF[measure])
-    if first:
-        yield f'<div class="pair"><div>{plots}</div><div>{_words(result)}</div></div>{tables}'
-    else:
-        yield f'<div class="pair"><div>{plots}</div><div>{tables}</div></div>'
-
-
 def _words(result: Result) -> str:
     said = [(path, explain(result, path)) for path in paths_of(result)]
     parts = [
@@ -84,12 +73,12 @@ def _words(result: Result) -> str:
         for path, text in said
         if text
     ]
-    return f"<dl>{''.join(parts)}</dl>"
+    return f"<h2>Where they differ and why</h2><dl>{''.join(parts)}</dl>"
 
 
-def _table(grid: Grid, level: int = 2) -> str:
+def _table(grid: Grid) -> str:
     head = "".join(f"<th>{escape(text.capitalize())}</th>" for text in grid.head)
     rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in grid.rows)
     kind = ' class="words"' if grid.words else ""
-    title = f"<h{level}>{escape(grid.title)}</h{level}>"
+    title = f"<h2>{escape(grid.title)}</h2>"
     return f'{title}<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'

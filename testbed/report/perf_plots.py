@@ -27,7 +27,7 @@ def plot_figure(result: Result, measure: Measure, figure: Figure) -> str:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "lab perf", "font.family": "sans-serif"})
     canvas = Canvas(figsize=_SIZE, layout="constrained")
     axes = canvas.add_subplot()
-    models, paths = models_of(result), paths_of(result)
+    models, paths = models_of(result), paths_of(result, measure)
     width = _GROUP / max(1, len(models))
     for position, model in enumerate(models):
         found = [value(result, Cell(model, path, measure), figure) for path in paths]

@@ -94,6 +94,16 @@ def test_words_come_from_what_was_seen() -> None:
     assert explain(seen, Path.NAT) == ()
 
 
+def test_the_cause_is_what_differs() -> None:
+    apart = explain(result({("tunnel", Path.OTHER): [2.0, 1.8], ("vpc", Path.OTHER): [4.0, 3.0]}), Path.OTHER)[0]
+    assert apart == (
+        "TCP, one stream: tunnel has x0.55 of vpc's: 2.3 look-ups by packet and switch against 2, "
+        "50 header bytes more than the client sent against 0."
+    )
+    alike = explain(result({("tunnel", Path.OTHER): [2.0, 4.0], ("vpc", Path.OTHER): [3.0, 3.0]}), Path.OTHER)[0]
+    assert "within the spread" in alike
+
+
 def test_payload_share() -> None:
     tunnel, vpc = result(SLOW).facts
     assert payload_share(tunnel, 1450) == pytest.approx(1410 / 1514)
