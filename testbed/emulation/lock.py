@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from testbed.emulation.errors import LabBusyError, NoSuchLabError
 from testbed.emulation.rundir import RunDir
 
-LOCK_SECONDS = 2.0
+LOCK_SECONDS = 5.0
 """How long a command waits for the lab: longer than the manager of a usual lab holds it, shorter than patience."""
 
 

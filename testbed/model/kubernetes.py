@@ -104,6 +104,7 @@ class Deployment:
     source: Source
     max_surge: int | str = "25%"
     max_unavailable: int | str = "25%"
+    recreate: bool = False  # strategy Recreate: all old pods go before new ones come
 
 
 @dataclass(frozen=True, slots=True)

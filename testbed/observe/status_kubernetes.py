@@ -180,8 +180,14 @@ def _controller(view: View, kind: str, wanted: Deployment | StatefulSet) -> Item
     ready = sum(status is not None and status.ready for status in statuses)
     images = listed(container.image for container in wanted.template.spec.containers)
     selector = listed(f"{key}={value}" for key, value in wanted.selector)
-    cells = (f"{ready}/{wanted.replicas}", age(view.memory.started), images, selector)
-    status = {"replicas": len(mine), "readyReplicas": ready, "pods": [pod.name for pod in mine]}
+    updated = sum(pod.template == wanted.template for pod in mine)
+    cells = (f"{ready}/{wanted.replicas}", str(updated), age(view.memory.started), images, selector)
+    status = {
+        "replicas": len(mine),
+        "readyReplicas": ready,
+        "updatedReplicas": updated,
+        "pods": [pod.name for pod in mine],
+    }
     spec = {"replicas": wanted.replicas, "selector": {"matchLabels": dict(wanted.selector)}}
     labels = wanted.template.labels
     text = document(kind, wanted.name, wanted.source, wanted.namespace, labels, spec=spec, status=status)
@@ -215,7 +221,7 @@ RESOURCES = (
         columns("READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE", wide=("MAC", "CONTROLLER", "HOST")),
         pods,
     ),
-    resource("deployments", columns("READY", "AGE", wide=("IMAGES", "SELECTOR")), deployments),
-    resource("statefulsets", columns("READY", "AGE", wide=("IMAGES", "SELECTOR")), stateful_sets),
+    resource("deployments", columns("READY", "UP-TO-DATE", "AGE", wide=("IMAGES", "SELECTOR")), deployments),
+    resource("statefulsets", columns("READY", "UP-TO-DATE", "AGE", wide=("IMAGES", "SELECTOR")), stateful_sets),
     resource("namespaces", columns("STATUS", "PODS", wide=("LABELS",)), namespaces),
 )

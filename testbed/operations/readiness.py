@@ -7,6 +7,7 @@ import json
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.waiting import until
 from testbed.model.codec import from_plain
+from testbed.model.planning.requests import rolling
 from testbed.model.workloads import WorkloadsState, WorkloadsStatus, WorkloadStatus
 from testbed.operations.documents import KUBELET, document_path
 from testbed.operations.memory import read_memory
@@ -63,4 +64,4 @@ def _known(rundir: RunDir) -> bool:
         return False
     if memory.lab.services and set(memory.ready) != read_observed(rundir).ready:
         return False
-    return not controllers_behind(rundir, memory.generation)
+    return not rolling(memory.lab, memory.ledger) and not controllers_behind(rundir, memory.generation)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
+from testbed.model.planning.replica_sets import ReplicaSet
+
 
 @dataclass(frozen=True, slots=True)
 class ChosenGroups:
@@ -72,3 +74,5 @@ class Ledger:
     nics: dict[str, tuple[BoundNic, ...]] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
     incarnations: dict[str, int] = field(default_factory=dict)
+    replica_sets: dict[str, tuple[ReplicaSet, ...]] = field(default_factory=dict)
+    """By controller, the newest first; more than one while its pods are being replaced."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from testbed.model.desired import ClustersState, FabricState
@@ -28,7 +27,7 @@ from testbed.model.planning.names import FABRIC
 from testbed.model.planning.nodes import plan_masters, plan_nodes
 from testbed.model.planning.observed import NOTHING, Observed
 from testbed.model.planning.pods import PlacedPods, plan_pods
-from testbed.model.planning.requests import PodRequest, plan_requests
+from testbed.model.planning.requests import PlannedRequests, plan_requests
 from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
 from testbed.model.planning.service_ports import plan_service_ports
 from testbed.model.planning.services import PlannedService, plan_services
@@ -86,7 +85,8 @@ def plan_lab(
         *as_hosts(balancers),
         *plan_internet_hosts(lab, allocator),
     )
-    requests = plan_requests(lab, ledger.incarnations)
+    wanted = plan_requests(lab, ledger, observed)
+    requests = wanted.pods
     names = [FABRIC, *(node.name for node in nodes), *(host.name for host in hosts)]
     placed = plan_pods(lab, requests, nodes, ledger, allocator, names, now)
     dns_pods = plan_dns_pods(lab, placed.nodes)
@@ -121,18 +121,18 @@ def plan_lab(
         clusters=plan_clusters(lab, placed.nodes, pods, ports, allocator, generation),
         workloads=plan_workloads(lab, pods, hosts, files, generation, observed.terminating),
         wiring=plan_wiring(lab, placed.nodes, pods, hosts, datapath, ports),
-        ledger=_ledger(allocator, placed, requests, ledger),
+        ledger=_ledger(allocator, placed, wanted, ledger),
         observed=observed,
     )
 
 
-def _ledger(allocator: Allocator, placed: PlacedPods, requests: Sequence[PodRequest], old: Ledger) -> Ledger:
+def _ledger(allocator: Allocator, placed: PlacedPods, wanted: PlannedRequests, old: Ledger) -> Ledger:
     numbers, cursors, addresses = allocator.parts()
-    by_key = {request.key: request for request in requests}
+    by_key = {request.key: request for request in wanted.pods}
     holders = {
         pod.key: (by_key[pod.key], pod.nic.address, pod.nic.subnet) for pod in placed.pods if pod.nic is not None
     }
-    slots = {request.slot for request in requests}
+    slots = {request.slot for request in wanted.pods}
     return Ledger(
         numbers=numbers,
         cursors=cursors,
@@ -142,4 +142,5 @@ def _ledger(allocator: Allocator, placed: PlacedPods, requests: Sequence[PodRequ
         nics=placed.nics,
         reservations=placed.statics.reservations(holders),
         incarnations={slot: count for slot, count in old.incarnations.items() if slot in slots},
+        replica_sets=wanted.replica_sets,
     )

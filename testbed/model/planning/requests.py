@@ -6,8 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from testbed.model.kubernetes import Template
+from testbed.model.kubernetes import Deployment, Template
 from testbed.model.lab import Lab
+from testbed.model.planning.ledger import Ledger
+from testbed.model.planning.observed import NOTHING, Observed
+from testbed.model.planning.replica_sets import ReplicaSet
+from testbed.model.planning.rollouts import is_rolling, plan_step
 from testbed.model.source import Source
 
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes' alphabet for generated names: no vowels, no bad words
@@ -41,12 +45,49 @@ class PodRequest:
         return _digest(self.key, repr(self.template), str(self.incarnation), size=12)
 
 
-def plan_requests(lab: Lab, incarnations: Mapping[str, int]) -> tuple[PodRequest, ...]:
-    """Every pod of the lab, in the order of the documents: bare pods, StatefulSets, Deployments."""
-    return (
+@dataclass(frozen=True, slots=True)
+class PlannedRequests:
+    pods: tuple[PodRequest, ...]
+    replica_sets: dict[str, tuple[ReplicaSet, ...]]
+
+
+def plan_requests(lab: Lab, ledger: Ledger, observed: Observed = NOTHING) -> PlannedRequests:
+    """Every pod of the lab, in the order of the documents: bare pods, StatefulSets, Deployments.
+
+    Nothing is replaced while pods are terminating: that lab is the one of before, in which they end.
+    """
+    incarnations = ledger.incarnations
+    sets = {_controller(wanted): _replica_sets(wanted, ledger, observed) for wanted in lab.deployments}
+    pods = (
         *_bare_pods(lab, incarnations),
         *_stateful_pods(lab, incarnations),
-        *_deployment_pods(lab, incarnations),
+        *(
+            _deployment_pod(wanted, item, ordinal, incarnations)
+            for wanted in lab.deployments
+            for item in sets[_controller(wanted)]
+            for ordinal in item.ordinals
+        ),
+    )
+    return PlannedRequests(pods, sets)
+
+
+def _replica_sets(wanted: Deployment, ledger: Ledger, observed: Observed) -> tuple[ReplicaSet, ...]:
+    found = ledger.replica_sets.get(_controller(wanted), ())
+    if observed.terminating and found:
+        return found
+
+    def ready(item: ReplicaSet, ordinal: int) -> bool:
+        return _deployment_pod(wanted, item, ordinal, ledger.incarnations).uid in observed.ready
+
+    return plan_step(wanted, _digest(repr(wanted.template), size=9), found, ready)
+
+
+def rolling(lab: Lab, ledger: Ledger) -> tuple[str, ...]:
+    """Deployments whose pods are being replaced, as ``namespace/name``."""
+    return tuple(
+        f"{wanted.namespace}/{wanted.name}"
+        for wanted in lab.deployments
+        if is_rolling(wanted, ledger.replica_sets.get(_controller(wanted), ()))
     )
 
 
@@ -77,24 +118,24 @@ def _stateful_pods(lab: Lab, incarnations: Mapping[str, int]) -> Iterator[PodReq
             )
 
 
-def _deployment_pods(lab: Lab, incarnations: Mapping[str, int]) -> Iterator[PodRequest]:
-    for wanted in lab.deployments:
-        controller = f"Deployment/{wanted.cluster}/{wanted.namespace}/{wanted.name}"
-        revision = _digest(repr(wanted.template), size=9)
-        for ordinal in range(wanted.replicas):
-            slot = f"{controller}/{revision}/{ordinal}"
-            count = incarnations.get(slot, 0)
-            name = f"{wanted.name[:40]}-{revision}-{_digest(slot, str(count), size=5)}"
-            yield PodRequest(
-                wanted.cluster,
-                wanted.namespace,
-                name,
-                slot,
-                count,
-                controller,
-                wanted.template,
-                wanted.source,
-            )
+def _controller(wanted: Deployment) -> str:
+    return f"Deployment/{wanted.cluster}/{wanted.namespace}/{wanted.name}"
+
+
+def _deployment_pod(wanted: Deployment, item: ReplicaSet, ordinal: int, incarnations: Mapping[str, int]) -> PodRequest:
+    controller = _controller(wanted)
+    slot = f"{controller}/{item.revision}/{ordinal}"
+    count = incarnations.get(slot, 0)
+    return PodRequest(
+        wanted.cluster,
+        wanted.namespace,
+        f"{wanted.name[:40]}-{item.revision}-{_digest(slot, str(count), size=5)}",
+        slot,
+        count,
+        controller,
+        item.template,
+        wanted.source,
+    )
 
 
 def _digest(*parts: str, size: int) -> str:

@@ -66,6 +66,7 @@ def read_deployment(document: Document, cluster: str) -> Deployment:
         source=document.source,
         max_surge=_read_share(rolling["maxSurge"]),
         max_unavailable=_read_share(rolling["maxUnavailable"]),
+        recreate=spec["strategy"]["type"].text == "Recreate",
     )
 
 

@@ -1,0 +1,106 @@
+"""A Deployment whose template changes is replaced pod by pod, and its Service's clients notice nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from testbed.emulation.rundir import RunDir
+from testbed.operations import verbs
+from testbed.operations.readiness import until_ready
+from testbed.scenario import Load, RunningLab
+from testbed.scenario.registry import ROOT
+
+pytestmark = [pytest.mark.root, pytest.mark.datapath]
+
+LIMIT = 60.0
+
+WEB = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 3
+  selector: {{matchLabels: {{app: shop}}}}
+  strategy: {{rollingUpdate: {{maxSurge: {surge}, maxUnavailable: {unavailable}}}}}
+  template:
+    metadata: {{labels: {{app: shop}}, annotations: {{revision: "{revision}"}}}}
+    spec:
+      containers:
+      - name: echo
+        image: echo
+        ports: [{{containerPort: 8080}}]
+        readinessProbe: {{httpGet: {{path: /readyz, port: 8080}}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: shop}}
+spec:
+  selector: {{app: shop}}
+  ports: [{{port: 80, targetPort: 8080}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: client}}
+spec: {{containers: [{{name: shell, image: busybox}}]}}
+"""
+
+
+@pytest.fixture(params=["tunnel", "vpc", "eni"])
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
+    text = (
+        (ROOT / "topologies" / "ingress.yaml")
+        .read_text()
+        .replace("networkModel: tunnel", f"networkModel: {request.param}")
+    )
+    path = tmp_path_factory.mktemp("rollout") / "lab.yaml"
+    path.write_text(text)
+    rundir = RunDir.of(f"test-{secrets.token_hex(4)}")
+    try:
+        verbs.up([str(path)], rundir)
+        yield RunningLab(rundir, request.param)
+    finally:
+        if rundir.exists:
+            verbs.down(rundir, lock_limit=30.0)
+
+
+def web(lab: RunningLab) -> set[str]:
+    lab.again()
+    return {pod.name for pod in lab.pods("app=shop")}
+
+
+def replace(lab: RunningLab, surge: str, unavailable: str) -> tuple[Load, list[int]]:
+    """What the clients saw of a rolling replacement, and how many pods there were on the way."""
+    lab.apply(WEB.format(surge=surge, unavailable=unavailable, revision="1"))
+    until_ready(lab.rundir, LIMIT)
+    before = web(lab)
+    counts: list[int] = []
+
+    def replaced() -> bool:
+        now = web(lab)
+        counts.append(len(now))
+        return len(now) == 3 and not now & before
+
+    with lab.pod("client").load(lab.service("shop").cluster_ip, 80) as load:
+        lab.apply(WEB.format(surge=surge, unavailable=unavailable, revision="2"))
+        lab.until(replaced, LIMIT, "all pods to be new ones")
+    until_ready(lab.rundir, LIMIT)
+    return load, counts
+
+
+def test_clients_of_the_service_notice_nothing(lab: RunningLab) -> None:
+    load, counts = replace(lab, "1", "0")
+    assert load.failed == []
+    assert load.answered > 0
+    assert len(load.servers) == 6
+    assert max(counts) == 4
+    assert min(counts) == 3
+
+
+def test_without_surge_there_is_one_less_for_a_while(lab: RunningLab) -> None:
+    load, counts = replace(lab, "0", "1")
+    assert load.failed == []
+    assert max(counts) == 3
+    assert min(counts) == 2
