@@ -139,8 +139,12 @@ def egress(lab: RunningLab, checks: Checks) -> None:
     seen = pod.http(inet.address, ECHO)
     checks.dropped(0, "pod to the internet, nothing set up", seen, path="pod to internet, nothing set up")
     checks.dropped(0, "node to the internet, nothing set up", lab.node("n1").http(inet.address, ECHO))
+    server = lab.host("vm-2")
+    checks.dropped(0, "server to the internet, nothing set up", server.http(inet.address, ECHO))
+    checks.dropped(0, "internet to a server's private address", inet.http(server.address, ECHO))
     by_node_eip(lab, checks, pod, inet)
     by_nat_gateway(lab, checks, pod, inet)
+    by_dnat_rule(lab, checks, inet)
     eip_before_nat(lab, checks, pod, inet)
     custom_route(lab, checks, inet)
     if lab.model == "eni":
@@ -174,6 +178,18 @@ def by_nat_gateway(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> No
     else:
         checks.allowed(84, "SNAT for the node subnet: a pod", seen, source=NAT_EIP, path=BY_NAT)
     checks.allowed(84, "SNAT for the node subnet: a node", lab.node("n1").http(inet.address, ECHO), source=NAT_EIP)
+
+
+def by_dnat_rule(lab: RunningLab, checks: Checks, inet: Host) -> None:
+    """One port of the gateway's EIP leads to one port of a server, which sees its client; the SNAT rules stay."""
+    rules = "  - {eip: for-nat, port: 2222, target: {server: vm-2}, targetPort: 8080}"
+    lab.apply(f"{nat_gateway('nodes')}  dnatRules:\n{rules}\n")
+    seen = inet.http(NAT_EIP, 2222)
+    checks.allowed(0, "internet to a port of a NAT gateway: DNAT", seen, source=inet.address, server="vm-2")
+    checks.dropped(0, "to a port without a rule", inet.http(NAT_EIP, ECHO))
+    checks.dropped(0, "the server itself has no way out", lab.host("vm-2").http(inet.address, ECHO))
+    lab.apply(nat_gateway("nodes"))
+    checks.dropped(0, "the rule deleted", inet.http(NAT_EIP, 2222))
 
 
 def eip_before_nat(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
