@@ -14,7 +14,7 @@ from testbed.emulation.netns import read_inodes
 from testbed.emulation.ownership import find_processes
 from testbed.emulation.processes import run_in
 from testbed.emulation.rundir import RunDir
-from testbed.emulation.waiting import until
+from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.perf.results import Cell, Measure, Sample
 from testbed.perf.subjects import Site, Subject
 from testbed.perf.tools import ToolError, is_busy, plan_command, price, read_figures
@@ -97,5 +97,8 @@ def _run(
             raise ToolError(str(error)) from error
         return not is_busy(done[0].stdout)
 
-    until(is_free, _BUSY_LIMIT, f"iperf3 in {site.server} to be free")
+    try:
+        until(is_free, _BUSY_LIMIT, f"iperf3 in {site.server} to be free")
+    except WaitedInVainError as error:
+        raise ToolError(str(error)) from error
     return done[0]
