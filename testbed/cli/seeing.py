@@ -85,8 +85,8 @@ def flows(
 def graph(output: str | None, page: str | None, kind: str | None, layers: tuple[str, ...]) -> None:
     """The running lab as a picture: VPCs, subnets, nodes with their pods, servers, internet hosts, and the links.
 
-    Over it lie layers: pods, tunnels, routes, services, groups (security groups). The HTML page needs no network; a
-    click on an object shows its addresses, routes and flows. Mermaid has hosts and links only.
+    Over it lie layers: pods, tunnels, routes, services (and Ingresses), groups (security groups). The HTML page needs
+    no network; a click on an object shows its addresses, routes and flows. Mermaid has hosts and links only.
 
     \b
     Example:
@@ -118,7 +118,7 @@ def _render_graph(view: View, kind: str, layers: tuple[str, ...]) -> str:
     picture = plan_picture(view.rundir.lab, view.memory)
     if kind == "mermaid":
         return render_mermaid(picture)
-    picture = add_layers(picture, view.fabric, view.clusters, layers)
+    picture = add_layers(picture, view.memory.lab, view.fabric, view.clusters, layers)
     return render_svg(picture) if kind == "svg" else render_html(picture, read_details(view, picture), layers)
 
 

@@ -17,11 +17,11 @@ MOST_PODS = 24
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An object: ``kind`` is ``node``, ``server``, ``balancer``, ``internet``, ``pod``, ``table``, ``service`` or
-    ``group``; ``lines`` are under its name.
+    """An object: ``kind`` is ``node``, ``server``, ``balancer``, ``internet``, ``pod``, ``table``, ``service``,
+    ``ingress`` or ``group``; ``lines`` are under its name.
 
     ``id`` is what flows and wiring call it (``Pod/default/web-0``). ``groups`` are the numbers of its security groups,
-    ``number`` is that of a group.
+    ``number`` is that of a group. ``rest`` are lines for which the picture has no room.
     """
 
     kind: str
@@ -32,6 +32,7 @@ class Box:
     id: str = ""
     groups: tuple[int, ...] = ()
     number: int = 0
+    rest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ MOST_KERNELS = 200
 """Of a lab with more hosts than this, kernels are not asked: pods are alike."""
 
 
+_SAY_IT_THEMSELVES = ("route table ", "ingress ", "VXLAN ")
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """``parts`` are (title, lines). ``related``: ids of boxes that belong to it and are marked with it."""
@@ -82,6 +85,10 @@ def _read(view: View) -> _Found:
         for port in cluster.services:
             found.related[port.owner] += [end.owner for end in port.endpoints if end.ready]
         found.related[cluster.owner] += [node.owner for node in cluster.nodes]
+    for ingress in view.memory.lab.ingresses:
+        services = [path.backend.service for rule in ingress.rules for path in rule.paths]
+        owner = f"Ingress/{ingress.namespace}/{ingress.name}"
+        found.related[owner] += [f"Service/{ingress.namespace}/{service}" for service in services]
     return found
 
 
@@ -102,7 +109,7 @@ def _detail(view: View, found: _Found, owners: Owners, box: Box) -> Detail:
     parts: list[tuple[str, tuple[str, ...]]] = []
     host = found.hosts.get(box.id)
     if host is None and box.lines:
-        parts.append(("is", box.lines))
+        parts.append(("is", (*box.lines[:-1], *box.rest) if box.rest else box.lines))
     if host is not None and len(found.hosts) <= MOST_KERNELS:
         parts.append(("addresses", tuple(_addresses(view.rundir, host))))
         parts.append(("routes", tuple(_routes(view.rundir, host))))
@@ -111,7 +118,7 @@ def _detail(view: View, found: _Found, owners: Owners, box: Box) -> Detail:
     related = tuple(dict.fromkeys(found.related.get(box.id, ())))
     if related:
         parts.append(("members" if box.kind == "group" else "belongs to it", related))
-    title = f"{box.kind} {box.name}".replace("route table ", "").replace("tunnel VXLAN", "VXLAN")
+    title = box.name if box.name.startswith(_SAY_IT_THEMSELVES) else f"{box.kind} {box.name}"
     return Detail(title, owners.read(box.id)[1], tuple(part for part in parts if part[1]), related)
 
 

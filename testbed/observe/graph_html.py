@@ -16,7 +16,8 @@ _STYLE = """
 body{margin:0;font:14px system-ui,sans-serif;color:#1f2933;display:flex;flex-direction:column;height:100vh}
 header{padding:8px 14px;border-bottom:1px solid #cbd2d9;display:flex;gap:16px;flex-wrap:wrap;align-items:center}
 header b{margin-right:auto}header label{user-select:none}
-main{flex:1;display:flex;min-height:0}#picture{flex:1;overflow:auto}
+main{flex:1;display:flex;min-height:0}#picture{flex:1;overflow:auto}#picture.fit svg{width:100%;height:auto}
+.caption{display:none}
 aside{width:36%;min-width:320px;max-width:620px;overflow:auto;border-left:1px solid #cbd2d9;padding:4px 14px 14px}
 aside h2{font-size:16px;margin:10px 0 2px}aside h3{font-size:13px;margin:14px 0 4px;color:#52606d}
 aside li{font:12px ui-monospace,Menlo,Consolas,monospace;margin:0 0 5px;overflow-wrap:anywhere}
@@ -57,12 +58,16 @@ document.querySelectorAll('[data-id]').forEach(box => {
   box.addEventListener('click', event => { event.stopPropagation(); show(box.dataset.id); });
   box.addEventListener('keydown', event => { if (event.key === 'Enter') show(box.dataset.id); });
 });
-document.querySelectorAll('header input').forEach(input => input.addEventListener('change', () => {
+document.getElementById('fit').addEventListener('change', event => {
+  document.getElementById('picture').classList.toggle('fit', event.target.checked);
+});
+document.querySelectorAll('header input[value]').forEach(input => input.addEventListener('change', () => {
   document.querySelectorAll('.layer-' + input.value).forEach(one => one.style.display = input.checked ? '' : 'none');
 }));
 if (location.hash) show(decodeURIComponent(location.hash.slice(1)));
 """
 
+_FIT = '<label><input type="checkbox" id="fit"> fit to window</label>'
 _HELP = "Its addresses, routes and flows are shown here, and what belongs to it is marked in the picture."
 
 
@@ -77,7 +82,7 @@ def render_html(picture: Picture, details: Mapping[str, Detail], layers: tuple[s
             "<!doctype html>",
             f'<html lang="en"><head><meta charset="utf-8"><title>{escape(picture.caption)}</title>',
             f"<style>{_STYLE}</style></head><body>",
-            f"<header><b>{escape(picture.caption)}</b>{switches}</header>",
+            f"<header><b>{escape(picture.caption)}</b>{switches}{_FIT}</header>",
             f'<main><div id="picture">{render_svg(picture)}</div>',
             f"<aside><h2>Click an object</h2><p>{_HELP}</p></aside></main>",
             f'<script type="application/json" id="details">{data}</script>',

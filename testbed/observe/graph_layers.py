@@ -16,6 +16,8 @@ from testbed.model.desired import (
     SecurityRule,
     ServicePort,
 )
+from testbed.model.kubernetes import Ingress
+from testbed.model.lab import Lab
 from testbed.model.planning.dns import NAMESPACE
 from testbed.observe.graph import Box, Picture, SubnetBox, TunnelBox, VpcBox
 
@@ -25,7 +27,9 @@ MOST_LINES = 8
 """More routes, rules or endpoints of an object than this are a number."""
 
 
-def add_layers(picture: Picture, fabric: FabricState, clusters: ClustersState, layers: Collection[str]) -> Picture:
+def add_layers(
+    picture: Picture, lab: Lab, fabric: FabricState, clusters: ClustersState, layers: Collection[str]
+) -> Picture:
     """``picture`` with those of :data:`LAYERS` that are wanted, and without its pods where they are not."""
     if "pods" not in layers:
         picture = _map_boxes(picture, _without_pods)
@@ -34,7 +38,7 @@ def add_layers(picture: Picture, fabric: FabricState, clusters: ClustersState, l
     if "routes" in layers:
         picture = replace(picture, vpcs=tuple(replace(vpc, tables=_tables(fabric, vpc.name)) for vpc in picture.vpcs))
     if "services" in layers:
-        picture = replace(picture, services=tuple(_services(clusters)))
+        picture = replace(picture, services=(*_services(clusters), *map(_ingress, lab.ingresses)))
     if "groups" in layers:
         picture = _with_groups(picture, fabric)
     return picture
@@ -54,7 +58,7 @@ def _tables(fabric: FabricState, vpc: str) -> tuple[Box, ...]:
         if table.network == network:
             local = [f"{cidr} local" for item in fabric.networks if item.id == network for cidr in item.cidrs]
             routes = [f"{route.destination} > {_hop(fabric, route)}" for route in table.routes]
-            boxes.append(Box("table", f"route table {table.name}", _shortened([*local, *routes]), id=table.owner))
+            boxes.append(_listing("table", f"route table {table.name}", [*local, *routes], table.owner))
     return tuple(boxes)
 
 
@@ -78,11 +82,19 @@ def _services(clusters: ClustersState) -> Iterator[Box]:
 def _service(cluster: ClusterState, name: str) -> Box:
     ports = [port for port in cluster.services if port.service == name]
     lines = [line for port in ports for line in _ways(port)]
-    ready = dict.fromkeys(_short(end.owner) for port in ports for end in port.endpoints if end.ready)
-    ends = f"to {', '.join(list(ready)[:4])}" if ready else "no ready endpoint"
-    more = f" and {len(ready) - 4} more" if len(ready) > 4 else ""
-    title = name.removeprefix("default/")
-    return Box("service", title, (*_shortened(lines), ends + more), id=ports[0].owner)
+    ready = list(dict.fromkeys(_short(end.owner) for port in ports for end in port.endpoints if end.ready))
+    lines.append(f"to {', '.join(ready[:4])}" if ready else "no ready endpoint")
+    lines += [f"and {', '.join(ready[at : at + 4])}" for at in range(4, len(ready), 4)]
+    return _listing("service", name.removeprefix("default/"), lines, ports[0].owner)
+
+
+def _ingress(ingress: Ingress) -> Box:
+    """Which host and path leads to which Service."""
+    lines = [f"{rule.host or '*'}{path.path} > {path.backend.service}" for rule in ingress.rules for path in rule.paths]
+    if ingress.default_backend is not None:
+        lines.append(f"anything else > {ingress.default_backend.service}")
+    owner = f"Ingress/{ingress.namespace}/{ingress.name}"
+    return _listing("ingress", f"ingress {ingress.name}", lines, owner)
 
 
 def _ways(port: ServicePort) -> Iterator[str]:
@@ -109,7 +121,7 @@ def _with_groups(picture: Picture, fabric: FabricState) -> Picture:
         return replace(box, groups=tuple(sorted(members.get(box.id, ()))), inside=inside)
 
     boxes = tuple(
-        Box("group", group.name, _shortened(_rules(group.rules)), id=group_id(group.name), number=numbers[group.name])
+        replace(_listing("group", group.name, _rules(group.rules), group_id(group.name)), number=numbers[group.name])
         for group in groups
     )
     return replace(_map_boxes(picture, numbered), groups=boxes)
@@ -149,10 +161,12 @@ def _map_boxes(picture: Picture, change: Callable[[Box], Box]) -> Picture:
     return replace(picture, internet=internet, vpcs=tuple(map(vpc, picture.vpcs)))
 
 
-def _shortened(lines: Sequence[str]) -> tuple[str, ...]:
+def _listing(kind: str, name: str, lines: Sequence[str], owner: str) -> Box:
+    """A box with as many lines as there is room for."""
     if len(lines) <= MOST_LINES:
-        return tuple(lines)
-    return (*lines[: MOST_LINES - 1], f"and {len(lines) - MOST_LINES + 1} more")
+        return Box(kind, name, tuple(lines), id=owner)
+    shown = (*lines[: MOST_LINES - 1], f"and {len(lines) - MOST_LINES + 1} more")
+    return Box(kind, name, shown, id=owner, rest=tuple(lines[MOST_LINES - 1 :]))
 
 
 def _short(owner: str) -> str:

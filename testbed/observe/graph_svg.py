@@ -35,7 +35,7 @@ STYLE = """
   .vpc{fill:#f4f8ff;stroke:#8fb3e8}.subnet{fill:#ffffff;stroke:#b8c8dd;stroke-dasharray:5 4}
   .node{fill:#eaf6ec;stroke:#4c9a5b}.pod{fill:#ffffff;stroke:#7fbf8c}.server{fill:#fff6e5;stroke:#d69b2d}
   .balancer{fill:#fdeee6;stroke:#d9743a}.internet{fill:#f3ecfb;stroke:#8a63c7}.fabric{fill:#dce7f7;stroke:#5b84c4}
-  .table{fill:#eef2f7;stroke:#8795a7}.service{fill:#e8f7f8;stroke:#3aa0a8}.group{fill:#fdf0f4;stroke:#c65b7c}
+  .table{fill:#eef2f7;stroke:#8795a7}.service{fill:#e8f7f8;stroke:#3aa0a8}.ingress{fill:#dff3ea;stroke:#2f9e6e}.group{fill:#fdf0f4;stroke:#c65b7c}
   .tunnel{fill:#fbf6dc;stroke:#b59a1f}.badge{rx:4;fill:#c65b7c;stroke:none}.n{fill:#ffffff;font-weight:700}
   path{stroke:#8795a7;stroke-width:1.4;fill:none}path.tun{stroke:#b59a1f;stroke-dasharray:6 4}
 """
@@ -70,13 +70,13 @@ def render_svg(picture: Picture) -> str:
         _draw(canvas, block, x, below, bar + _BAR)
     y = below + max((block.height for block in vpcs), default=0) + PAD
     y = _tunnels(canvas, picture.tunnels, y, inner)
-    y = _shelf(canvas, "services", "Services", picture.services, y, inner)
+    y = _shelf(canvas, "services", "Services and Ingresses", picture.services, y, inner)
     y = _shelf(canvas, "groups", "security groups (their numbers are on their members)", picture.groups, y, inner)
     fabric = [
         f'<rect class="fabric" x="{PAD}" y="{bar:g}" width="{inner:g}" height="{_BAR}"/>',
         _text(PAD + 12, bar + 22, "cloud fabric: routes, security groups, addresses", "t"),
     ]
-    caption = _text(PAD, PAD + 8, picture.caption, "d")
+    caption = _text(PAD, PAD + 8, picture.caption, "d caption")
     return _page(picture.caption, inner + 2 * PAD, y, [caption, *canvas.back, *canvas.links, *fabric, *canvas.front])
 
 

@@ -97,11 +97,11 @@ def layered(name: str, model: str, layers: tuple[str, ...] = LAYERS) -> Picture:
     text = with_model((DEMO.parent / f"{name}.yaml").read_text(), model)
     plan = plan_lab(load_sources((SourceText(f"{name}.yaml", text),)).lab, Ledger(), 1, "userspace", 0.0)
     memory = remember((SourceText(f"{name}.yaml", text),))
-    return add_layers(plan_picture(name, memory), plan.fabric, plan.clusters, layers)
+    return add_layers(plan_picture(name, memory), plan.lab, plan.fabric, plan.clusters, layers)
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("name", ["services", "peered"])
+@pytest.mark.parametrize("name", ["services", "peered", "ingress"])
 def test_layers_overlap_nothing(name: str, model: str) -> None:
     svg = render_svg(layered(name, model))
     boxes = rectangles(svg)
@@ -112,7 +112,7 @@ def test_layers_overlap_nothing(name: str, model: str) -> None:
             assert inside(a, b) or inside(b, a) or apart(a, b)
 
 
-@pytest.mark.parametrize("name", ["services", "peered"])
+@pytest.mark.parametrize("name", ["services", "peered", "ingress"])
 def test_no_line_passes_a_text(name: str) -> None:
     """Links are vertical lines; a text is as wide as its characters."""
     root = ElementTree.fromstring(render_svg(layered(name, "tunnel")))  # noqa: S314 - our own
@@ -131,6 +131,8 @@ def test_layers_are_what_was_asked_for() -> None:
     assert "node-port" in [service.name for service in everything.services]
     assert {group.name for group in everything.groups} >= {"demo/open", "demo/demo-cce-node"}
     assert everything.vpcs[0].tables[0].lines == ("192.168.0.0/16 local", "10.1.0.0/16 > peering demo-peer")
+    (hosts, _) = (box for box in layered("ingress", "tunnel").services if box.kind == "ingress")
+    assert hosts.lines == ("a.test/ > a", "near.test/ > near", "*.foo.com/ > b")
     bare = layered("services", "tunnel", ())
     assert (bare.tunnels, bare.services, bare.groups, bare.vpcs[0].tables) == ((), (), (), ())
     assert "web-0" not in render_svg(bare)
