@@ -15,6 +15,7 @@ that see them.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -119,7 +120,17 @@ def hide_lab_mounts(run_root: Path) -> None:
     """
     own_mounts()
     for point in reversed(_lab_mounts(run_root)):
+        _detach(point)
+
+
+def _detach(point: str) -> None:
+    """Unmount what may be gone already: a mount goes from every mount namespace when its file is removed, and another
+    lab that is taken down removes its files."""
+    try:
         syscalls.detach(point)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
 
 
 def _lab_mounts(run_root: Path) -> list[str]:
