@@ -21,8 +21,8 @@ MODEL = click.Choice(["tunnel", "vpc", "eni"])
 
 
 @click.command()
-@click.argument("one", type=MODEL)
-@click.argument("other", type=MODEL)
+@click.argument("one", type=MODEL, metavar="MODEL")
+@click.argument("other", type=MODEL, metavar="MODEL")
 @click.argument("files", nargs=-1, type=click.Path())
 @click.option("--keep", is_flag=True, help="Leave both labs up for a look around.")
 @click.option(
@@ -32,8 +32,8 @@ MODEL = click.Choice(["tunnel", "vpc", "eni"])
 def diff(one: str, other: str, files: tuple[str, ...], keep: bool, datapath: str, output: Format) -> None:
     """What differs between two network models: addresses, MTU, hops, flows, routes and verdicts of one workload.
 
-    Both models are brought up side by side from FILES (topologies/services.yaml if none are given), measured, and
-    removed again. -o wide shows also what is the same. Exit status 0 when both were measured.
+    MODEL is tunnel, vpc or eni. Both are brought up side by side from FILES (topologies/services.yaml if none are
+    given), measured, and removed again. -o wide shows also what is the same. Exit status 0 when both were measured.
 
     \b
     Example:

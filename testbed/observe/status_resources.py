@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any
 
 from testbed.model.wiring import Wiring
@@ -57,9 +58,11 @@ def read_items(view: View, resource: Resource, namespace: str | None, names: tup
     ]
     if not names:
         return items
-    if missing := set(names) - {item.name for item in items}:
+    if missing := sorted(set(names) - {item.name for item in items}):
         where = f" in namespace {namespace}" if namespace and resource.kind.namespaced else ""
-        raise BadRequestError(f"there is no {resource.kind.name.lower()} {sorted(missing)[0]}{where}")
+        near = get_close_matches(missing[0], [item.name for item in items], n=1)
+        hint = f"did you mean {near[0]}?" if near else f"see: lab get {resource.kind.plural} -A"
+        raise BadRequestError(f"there is no {resource.kind.name.lower()} {missing[0]}{where}; {hint}")
     return [item for item in items if item.name in names]
 
 

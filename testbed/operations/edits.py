@@ -46,7 +46,7 @@ def read_targets(words: Sequence[str], namespace: str) -> tuple[Target, ...]:
     if "/" in words[0]:
         pairs = [word.partition("/") for word in words]
         if bad := [word for word, (kind, _, name) in zip(words, pairs, strict=True) if not kind or not name]:
-            raise BadRequestError(f"{bad[0]!r} is not KIND/NAME")
+            raise BadRequestError(f"{bad[0]!r} is not KIND/NAME, as pod/web-0 is")
         return tuple(_target(kind, name, namespace) for kind, _, name in pairs)
     if len(words) == 1:
         raise BadRequestError(f"which {find_kind(words[0]).name.lower()}? say: {words[0]} NAME, or {words[0]}/NAME")
@@ -76,7 +76,7 @@ def plan_delete_documents(memory: Memory, texts: Iterable[SourceText]) -> Edit:
     """Take out what the documents of ``texts`` are about (``delete -f``)."""
     present, asked = set(read_refs(memory.sources)), read_refs(texts)
     if missing := [ref for ref in asked if ref not in present]:
-        raise BadRequestError(f"the lab has no {', no '.join(map(str, missing))}")
+        raise BadRequestError(f"the lab has no {', no '.join(map(str, missing))}; see: lab get all -A")
     return Edit(without(memory.sources, asked), memory.ledger)
 
 
@@ -128,4 +128,4 @@ def _nearest(target: Target, candidates: Sequence[Ref]) -> str:
     if elsewhere:
         return f"; there is one in namespace {elsewhere[0].namespace}: -n {elsewhere[0].namespace}"
     near = get_close_matches(target.name, [ref.name for ref in candidates], n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {near[0]}?" if near else f"; see: lab get {target.kind.plural} -A"
