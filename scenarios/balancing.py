@@ -22,6 +22,20 @@ spec:
   ports: [{{port: {port}, targetPort: 8080}}]
 """
 
+UDP = """
+apiVersion: v1
+kind: Service
+metadata:
+  name: udp-{name}
+  annotations:
+    kubernetes.io/elb.class: {elb_class}
+    kubernetes.io/elb.id: {name}
+spec:
+  type: LoadBalancer
+  selector: {{app: web}}
+  ports: [{{port: 53, protocol: UDP, targetPort: dns}}]
+"""
+
 STICKY = """kubernetes.io/elb.session-affinity-mode: SOURCE_IP
     kubernetes.io/elb.session-affinity-option: '{"persistence_timeout": "30"}'"""
 
@@ -37,6 +51,7 @@ def balancing(lab: RunningLab, checks: Checks) -> None:
     """Load balancers and their members"""
     server = lab.host("vm-1")
     algorithms(lab, checks, server)
+    datagrams(lab, checks, server)
     dead_member(lab, checks, server)
     if lab.model != "eni":
         passes_through(lab, checks)
@@ -69,6 +84,17 @@ def chosen(lab: RunningLab, client: Host, port: int, annotations: str, connectio
 
 def told(counts: Counter[str]) -> str:
     return ", ".join(f"{name or 'nobody'} {count}" for name, count in sorted(counts.items()))
+
+
+def datagrams(lab: RunningLab, checks: Checks, server: Host) -> None:
+    nodes = [str(node.address) for node in lab.nodes()]
+    for name, elb_class in (("elb-dedicated", "performance"), ("elb-shared", "union")):
+        lab.apply(UDP.format(name=name, elb_class=elb_class))
+        seen = server.udp(lab.host(name).address, 53)
+        direct = lab.model == "eni" and elb_class == "performance"
+        wanted = [str(server.address)] if direct else nodes
+        checks.allowed(0, f"UDP by {name}", seen, server=("web-0", "web-1", "web-2"))
+        checks.that(0, "is seen as from", seen.client in wanted, " or ".join(wanted), seen.client)
 
 
 def dead_member(lab: RunningLab, checks: Checks, server: Host) -> None:

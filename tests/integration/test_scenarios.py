@@ -43,6 +43,8 @@ CLAIMED: dict[tuple[str, str], set[int]] = {
     ("service_endpoints", "tunnel"): {41, 45, 61, 64},
     ("service_endpoints", "vpc"): {41, 45, 61, 64},
     ("service_endpoints", "eni"): {41, 47, 61, 64},
+    ("local_policy", "tunnel"): {45, 46, 48, 49, 52},
+    ("local_policy", "vpc"): {45, 46, 48, 52},
     ("balancing", "tunnel"): {57, 58},
     ("balancing", "vpc"): {57, 58},
     ("egress", "tunnel"): {82, 84, 85, 87},
