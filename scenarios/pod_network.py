@@ -87,7 +87,8 @@ def pairs(lab: RunningLab, checks: Checks) -> None:
     with lab.capture(*uplinks) as wire:
         seen = client.http(neighbour.address, ECHO)
     same, other = {"tunnel": (1, 2), "vpc": (10, 11), "eni": (15, 15)}[lab.model]
-    checks.allowed(same, "pod to pod on one node", seen, source=client.address, server=neighbour.name)
+    checks.allowed(same, "pod to pod on one node", seen, source=client.address, server=neighbour.name,
+                   path="pod to pod on one node")  # fmt: skip
     crossing = between(wire, client, neighbour)
     if lab.model == "eni":
         tags = sorted({frame.vlan for frame in crossing if frame.vlan is not None})
@@ -97,7 +98,8 @@ def pairs(lab: RunningLab, checks: Checks) -> None:
         checks.equal(same, "and nothing of it left the node", len(crossing), 0, crossing)
     with lab.capture(*uplinks) as wire:
         seen = client.http(distant.address, ECHO)
-    checks.allowed(other, "pod to pod on another node", seen, source=client.address, server=distant.name)
+    checks.allowed(other, "pod to pod on another node", seen, source=client.address, server=distant.name,
+                   path="pod to pod on another node")  # fmt: skip
     if lab.model == "tunnel":
         checks.that(other, "in VXLAN between the nodes", bool(wire.encapsulated), "UDP 4789",
                     f"{len(wire.encapsulated)} frames", wire.encapsulated[:1])  # fmt: skip
@@ -115,7 +117,8 @@ def host_network(lab: RunningLab, checks: Checks) -> None:
     checks.equal(20, "a hostNetwork pod has its node's address", hostly.address, node.address)
     checks.equal(20, "and takes no NIC", len(lab.nics("n1")), nics)
     lab.wait_ready()
-    checks.allowed(20, "it answers there", client.http(node.address, 9000), server="hostly-1")
+    checks.allowed(20, "it answers there", client.http(node.address, 9000), server="hostly-1",
+                   path="pod to a hostNetwork pod")  # fmt: skip
     reason = lab.pending().get("hostly-2", "it runs")
     checks.that(20, "a second one with its port stays Pending", "free ports" in reason, "no free port", reason)
 

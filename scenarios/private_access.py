@@ -55,6 +55,8 @@ spec:
 NODES_IN = "pod to VPC server that lets nodes in"
 PODS_IN = "pod to VPC server that lets pods in"
 PEERED = "pod to peered VPC, VPC routes only"
+PEER_LETS_NODES = "pod to peered VPC's server that lets nodes in"
+PEER_LETS_PODS = "pod to peered VPC's server that lets pods in"
 POD_RANGES = {"vpc": "172.16.0.0/16", "eni": "192.168.64.0/18"}
 
 
@@ -191,12 +193,12 @@ def peers_group(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> None:
     number, peer = {"tunnel": 30, "vpc": 31, "eni": 32}[lab.model], lab.host("peer-guarded")
     seen = pod.http(peer.address, ECHO)
     if lab.model == "tunnel":
-        checks.allowed(number, "pod to a peered VPC's server that lets nodes in", seen, source=node.address)
+        checks.allowed(number, PEER_LETS_NODES, seen, source=node.address, path=PEER_LETS_NODES)
         return
-    checks.dropped(number, "pod to a peered VPC's server that lets nodes in", seen)
+    checks.dropped(number, PEER_LETS_NODES, seen, path=PEER_LETS_NODES)
     lab.apply(PEER_GROUP.format(range=POD_RANGES[lab.model]))
     seen = pod.http(peer.address, ECHO)
-    checks.allowed(number, "to one that lets the pods' range in", seen, source=pod.address, server=peer.name)
+    checks.allowed(number, PEER_LETS_PODS, seen, source=pod.address, server=peer.name, path=PEER_LETS_PODS)
     checks.dropped(number, "which does not let nodes in", node.http(peer.address, ECHO))
 
 
