@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from testbed.perf.conditions import FOREIGN, foreign
 from testbed.perf.results import PLAIN, RAW, Cell, Facts, Figure, Measure, Path, Result, ordered
 from testbed.perf.statistics import Quantity, ratio, to_raw
 
@@ -143,16 +144,20 @@ def _times(found: Quantity) -> str:
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One stream of TCP beside another path: ratio of throughputs, and of processor time for each byte (theirs by mine,
-    so that less than one is dearer too). Throughput decides; the other is steadier on a busy machine."""
+    so that less than one is dearer too). ``disturbed``: others kept the processors busy; throughput is then what they
+    left over, and processor time decides.
+    """
 
     what: str
     rate: Quantity
     cpu: Quantity | None
     target: float
+    disturbed: bool
 
     @property
     def reached(self) -> bool:
-        return self.rate.median >= self.target
+        judged = self.cpu if self.disturbed and self.cpu else self.rate
+        return judged.median >= self.target
 
 
 def judge(result: Result) -> tuple[Judged, ...]:
@@ -176,7 +181,8 @@ def _beside_direct(result: Result) -> Iterator[Judged]:
 def _judge(result: Result, what: str, mine: Cell, other: Cell, target: float) -> Iterator[Judged]:
     rate = ratio(result, mine, other, Figure.RATE)
     if rate is not None:
-        yield Judged(what, rate, ratio(result, other, mine, Figure.CPU), target)
+        disturbed = max(foreign(result, mine), foreign(result, other)) > FOREIGN
+        yield Judged(what, rate, ratio(result, other, mine, Figure.CPU), target, disturbed)
 
 
 def explain_tunnel(result: Result) -> tuple[str, ...]:

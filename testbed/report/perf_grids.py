@@ -102,7 +102,7 @@ def target_grid(result: Result) -> Grid | None:
         (
             item.what, f"{item.rate.median:.2f}", f"{item.rate.low:.2f}-{item.rate.high:.2f}",
             f"{item.cpu.median:.2f}" if item.cpu else NOTHING, f"{item.target:g}",
-            "reached" if item.reached else "below",
+            f"{'reached' if item.reached else 'below'}{' (by CPU)' if item.disturbed and item.cpu else ''}",
         )
         for item in judge(result)
     ]  # fmt: skip

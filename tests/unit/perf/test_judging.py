@@ -134,6 +134,18 @@ def test_targets() -> None:
     ]
 
 
+def test_processor_time_decides_where_others_took_the_processors() -> None:
+    found = result({("vpc", Path.OTHER): [1.0], ("plain-vpc", Path.OTHER): [3.0]})
+    cost = {"vpc": 5.0, "plain-vpc": 4.8}
+    busy = tuple(
+        replace(sample, foreign=0.9, figures=(*sample.figures, (Figure.CPU, cost.get(sample.cell.subject, 1.0))))
+        for sample in found.samples
+    )
+    (calm,) = judge(found)
+    (disturbed,) = judge(replace(found, samples=busy))
+    assert (calm.reached, disturbed.reached) == (False, True)
+
+
 def test_a_change_is_one_when_the_spreads_do_not_meet() -> None:
     old = result({("vpc", Path.OTHER): [3.0, 3.2, 3.1], ("tunnel", Path.OTHER): [2.0, 2.4, 2.2]})
     new = result({("vpc", Path.OTHER): [2.0, 2.2, 2.1], ("tunnel", Path.OTHER): [2.3, 2.5, 2.4]})
