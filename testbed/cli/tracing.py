@@ -10,6 +10,8 @@ from testbed.cli.options import Format, lab_option, output_option
 from testbed.cli.output import is_document, show, show_document
 from testbed.cli.progress import progress
 from testbed.observe.status import View
+from testbed.observe.trace.results import Request
+from testbed.operations.errors import BadRequestError
 
 NAMESPACE = click.option("-n", "--namespace", default="default", help="Of pods and Services; default if not given.")
 PROTOCOL = click.option("--proto", "protocol", type=click.Choice(["tcp", "udp", "icmp"]), help="Default: by the port.")
@@ -21,6 +23,8 @@ PORT = click.option("--port", type=click.IntRange(1, 65535), help="Destination p
 @click.argument("target", shell_complete=complete_hosts)
 @PORT
 @PROTOCOL
+@click.option("--host", metavar="NAME", help="An HTTP request for this host: which server of a proxy gets it.")
+@click.option("--path", metavar="PATH", help="The request's path; / if not given.")
 @click.option("--live", is_flag=True, help="Send a real packet and look for it at every place.")
 @click.option("--hops", is_flag=True, help="Place by place, with what decided there.")
 @click.option("-v", "--verbose", is_flag=True, help="Every table and rule, with match and actions.")
@@ -32,6 +36,8 @@ def trace(
     target: str,
     port: int | None,
     protocol: str | None,
+    host: str | None,
+    path: str | None,
     live: bool,
     hops: bool,
     verbose: bool,
@@ -50,6 +56,7 @@ def trace(
       lab trace web-0 vm-1
       lab trace web-0 svc/web --hops
       lab trace inet eip/for-n1 --port 30080 -v
+      lab trace vm-1 ing/shop --host shop.example.com --path /cart
       lab trace pod/shop/web-0 203.0.113.10 --port 8080 --live
     """
     from testbed.observe.trace.live import confirm
@@ -59,7 +66,8 @@ def trace(
     from testbed.report.traces import Detail, render_trace, trace_document
 
     view = View(chosen_lab())
-    question = read_question(view, source, target, protocol or "", port or 0, namespace)
+    request = _request(host, path, target)
+    question = read_question(view, source, target, protocol or "", port or 0, namespace, request)
     with progress(f"trace {question}") as note, tracing(view) as tracer:
         found, confirmation = tracer.trace(question), None
         if live:
@@ -74,3 +82,11 @@ def trace(
             show(text)
     if found.verdict is not Verdict.ALLOWED or (confirmation and not confirmation.agrees):
         raise click.exceptions.Exit(1)
+
+
+def _request(host: str | None, path: str | None, target: str) -> Request | None:
+    if host is None and path is None:
+        return None
+    if path is not None and not path.startswith("/"):
+        raise BadRequestError(f"a path begins with a slash: --path /{path}")
+    return Request(host or target.rpartition("/")[2], path or "/")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from testbed.observe.trace.live import Confirmation, Sighting
 from testbed.observe.trace.packet import changes
-from testbed.observe.trace.results import Decision, Hop, HopKind, Trace, Way
+from testbed.observe.trace.results import Decision, Hop, HopKind, Relay, Trace, Way
 from testbed.observe.verdicts import Verdict
 
 VERDICT_STYLES = {
@@ -60,10 +60,30 @@ def render_trace(
         yield from _confirmed(confirmation)
     if detail is Detail.BRIEF:
         yield from _brief(trace)
+        yield Text("  --hops tells it place by place, -v table by table", style="dim")
         return
+    yield from _hops(trace, detail, confirmation)
+
+
+def _hops(trace: Trace, detail: Detail, confirmation: Confirmation | None) -> Iterator[Text]:
     yield from _way("there", trace.there, detail is Detail.ALL, confirmation.there if confirmation else ())
+    if trace.relay is not None:
+        yield Text("")
+        yield from _relay(trace.relay)
+        for server in trace.relay.servers[:1]:
+            yield from _hops(server, detail, None)
     if trace.back is not None:
         yield from _way("back", trace.back, detail is Detail.ALL, confirmation.back if confirmation else ())
+
+
+def _relay(relay: Relay) -> Iterator[Text]:
+    """What the proxy does with the request, and whom it may ask."""
+    yield Text.assemble("  by the proxy of ", (relay.proxy, "bold cyan"))
+    yield _decision(relay.rule, False, not relay.servers)
+    for server in relay.servers:
+        question = server.question
+        said = f"{question.target} port {question.port}: {server.verdict}, {server.summary}"
+        yield Text(f"       server {said}", style="" if server.verdict is Verdict.ALLOWED else "bold red")
 
 
 def _brief(trace: Trace) -> Iterator[Text]:
@@ -76,7 +96,9 @@ def _brief(trace: Trace) -> Iterator[Text]:
                 ended = way.outcome != "delivered" and decision is way.hops[-1].decisions[-1]
                 if ended or (decision.what in told and _worth_showing(decision)):
                     yield _decision(decision, False, ended)
-    yield Text("  --hops tells it place by place, -v table by table", style="dim")
+        if title == "there" and trace.relay is not None:
+            yield from _relay(trace.relay)
+            yield from (line for server in trace.relay.servers[:1] for line in _brief(server))
 
 
 def _others(trace: Trace) -> Iterator[Text]:
@@ -152,6 +174,7 @@ def trace_document(trace: Trace, confirmation: Confirmation | None = None) -> di
         "address": str(question.address),
         "protocol": question.protocol,
         "port": question.port or None,
+        "request": {"host": question.request.host, "path": question.request.path} if question.request else None,
         "verdict": str(trace.verdict),
         "summary": trace.summary,
         "advice": trace.advice or None,
@@ -162,6 +185,7 @@ def trace_document(trace: Trace, confirmation: Confirmation | None = None) -> di
         ],
         "there": _way_document(trace.there),
         "back": _way_document(trace.back) if trace.back else None,
+        "relay": _relay_document(trace.relay) if trace.relay else None,
     }
     if confirmation is not None:
         document["live"] = {
@@ -173,6 +197,11 @@ def trace_document(trace: Trace, confirmation: Confirmation | None = None) -> di
             "back": [_sighting(one) for one in confirmation.back],
         }
     return document
+
+
+def _relay_document(relay: Relay) -> dict[str, Any]:
+    rule = {"text": relay.rule.why, "object": relay.rule.owner or None, "source": relay.rule.source or None}
+    return {"proxy": relay.proxy, "rule": rule, "servers": [trace_document(one) for one in relay.servers]}
 
 
 def _sighting(sighting: Sighting) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 import pytest
 
@@ -15,7 +14,7 @@ from testbed.observe import probes
 from testbed.observe.status import View
 from testbed.observe.trace.live import confirm
 from testbed.observe.trace.naming import read_question
-from testbed.observe.trace.results import Question, Trace
+from testbed.observe.trace.results import Question, Request, Trace
 from testbed.observe.trace.tracer import tracing
 from testbed.observe.verdicts import Verdict
 from testbed.operations import verbs
@@ -36,10 +35,29 @@ Finding = tuple[str, str]
 """Verdict, and the client's address as the server saw it ("" where none was seen)."""
 
 
+INGRESS = """
+apiVersion: cnlab.dev/v1
+kind: LoadBalancer
+metadata: {name: elb-http}
+spec: {subnet: servers, class: dedicated}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: front
+  annotations: {kubernetes.io/elb.id: elb-http}
+spec:
+  ingressClassName: cce
+  rules:
+  - host: shop.test
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: node-port, port: {number: 80}}}}]}
+"""
+
+
 @dataclass(frozen=True)
 class Stage:
     lab: RunningLab
-    targets: dict[str, tuple[IPv4Address, int]]
+    targets: dict[str, str]
 
 
 @pytest.fixture(scope="module", params=["tunnel", "vpc", "eni"])
@@ -52,6 +70,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     try:
         verbs.up((str(path),), rundir)
         lab = RunningLab(rundir, model)
+        lab.apply(INGRESS)
         lab.wait_ready()
         yield Stage(lab, targets(lab))
     finally:
@@ -59,36 +78,40 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             verbs.down(rundir, lock_limit=30.0)
 
 
-def targets(lab: RunningLab) -> dict[str, tuple[IPv4Address, int]]:
-    """Every way of access, and what nobody serves."""
-    found = {
-        "pod": (lab.pod("web-0").address, 8080),
-        "ClusterIP": (lab.service("web").cluster_ip, 80),
-        "ClusterIP without endpoints": (lab.service("empty").cluster_ip, 80),
-        "ClusterIP, endpoints of the node only": (lab.service("inside").cluster_ip, 80),
-        "NodePort of a node with the pod": (lab.node("n1").address, 30080),
-        "NodePort of a node without": (lab.node("n3").address, 30080),
-        "NodePort Local of a node with the pod": (lab.node("n1").address, 30081),
-        "NodePort Local of a node without": (lab.node("n3").address, 30081),
-        "NodePort by the node's EIP": ("198.51.100.11", 30080),
-        "balancer, dedicated": (lab.host("elb-dedicated").address, 80),
-        "balancer, shared": (lab.host("elb-shared").address, 80),
-        "balancer, a port that it does not serve": (lab.host("elb-dedicated").address, 81),
-        "balancer by its EIP": ("198.51.100.30", 80),
-        "DNAT": ("198.51.100.20", 80),
-        "server": (lab.host("vm-1").address, 8080),
-        "internet": (lab.host("inet").address, 80),
+def targets(lab: RunningLab) -> dict[str, str]:
+    """Every way of access, and what nobody serves, as a user would say it."""
+    return {
+        "pod": "web-0",
+        "ClusterIP": "svc/web",
+        "ClusterIP without endpoints": "svc/empty",
+        "ClusterIP, endpoints of the node only": "svc/inside",
+        "NodePort of a node with the pod": "n1:30080",
+        "NodePort of a node without": "n3:30080",
+        "NodePort Local of a node with the pod": "n1:30081",
+        "NodePort Local of a node without": "n3:30081",
+        "NodePort by the node's EIP": "eip/for-n1:30080",
+        "balancer, dedicated": "elb-dedicated",
+        "balancer, shared": "elb-shared",
+        "balancer, a port that it does not serve": "elb-dedicated:81",
+        "balancer by its EIP": "eip/for-elb",
+        "DNAT": "for-dnat",
+        "Ingress": "ing/front",
+        "Ingress, a host without a rule": "ing/front other.test",
+        "server": "vm-1",
+        "internet": "inet:80",
     }
-    return {name: (IPv4Address(address), port) for name, (address, port) in found.items()}
+
+
+def ask(view: View, source: str, target: str) -> Question:
+    """``n1:30080``, ``ing/front other.test``."""
+    word, _, host = target.partition(" ")
+    word, _, port = word.partition(":")
+    return read_question(view, source, word, "tcp", int(port or 0), "default", Request(host) if host else None)
 
 
 def test_trace_and_packets_agree_on_every_way_of_access(stage: Stage) -> None:
     view = View(stage.lab.rundir)
-    cells = {
-        (source, name): read_question(view, source, str(address), "tcp", port, "default")
-        for source in SOURCES
-        for name, (address, port) in stage.targets.items()
-    }
+    cells = {(source, name): ask(view, source, target) for source in SOURCES for name, target in stage.targets.items()}
     with tracing(view) as tracer:
         traced = {cell: tracer.trace(question) for cell, question in cells.items()}
     with ThreadPoolExecutor(32) as threads:
@@ -101,28 +124,44 @@ def test_trace_and_packets_agree_on_every_way_of_access(stage: Stage) -> None:
 
 def send(lab: RunningLab, question: Question, traced: Trace) -> set[Finding]:
     namespace = lab.rundir.namespace(question.namespace)
-    times = TIMES if traced.others else 1
-    seen = [probes.http(namespace, question.address, question.port, timeout=TIMEOUT) for _ in range(times)]
-    return {(str(one.verdict), one.client) for one in seen}
+    servers = traced.relay.servers if traced.relay else ()
+    chosen = traced.others or len(servers) > 1 or any(server.others for server in servers)
+    wanted = question.request or Request("")
+    seen = [
+        probes.http(namespace, question.address, question.port, wanted.path, wanted.host, TIMEOUT)
+        for _ in range(TIMES if chosen else 1)
+    ]
+    return {_finding(one) for one in seen}
+
+
+def _finding(seen: probes.Seen) -> Finding:
+    """What a proxy says of its own is a refusal."""
+    own = seen.detail.partition(" ")[2][:3] in ("404", "503") and not seen.server
+    return (str(Verdict.REFUSED if own else seen.verdict), seen.client)
 
 
 def said(traced: Trace) -> set[Finding]:
-    """Of each choice."""
+    """Of each choice, those of a proxy among them."""
+    ends = [end for one in (traced, *traced.others) for end in (one.relay.servers if one.relay else ()) or (one,)]
     return {
         (str(one.verdict), one.seen_source if one.verdict is Verdict.ALLOWED else "")
-        for one in (traced, *traced.others)
+        for end in ends
+        for one in (end, *end.others)
     }
 
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [("client-3", "ClusterIP"), ("vm-1", "NodePort of a node without"), ("inet", "balancer by its EIP")],
+    [
+        ("client-3", "ClusterIP"),
+        ("vm-1", "NodePort of a node without"),
+        ("inet", "balancer by its EIP"),
+        ("peer-vm", "Ingress"),
+    ],
 )
 def test_a_real_packet_passes_where_the_trace_says(stage: Stage, source: str, target: str) -> None:
-    address, port = stage.targets[target]
     view = View(stage.lab.rundir)
-    question = read_question(view, source, str(address), "tcp", port, "default")
     with tracing(view) as tracer:
-        _, confirmation = confirm(view.rundir, tracer.trace(question))
+        _, confirmation = confirm(view.rundir, tracer.trace(ask(view, source, stage.targets[target])))
     assert confirmation.differences == ()
     assert len(confirmation.there) >= 3

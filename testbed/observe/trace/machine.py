@@ -7,10 +7,13 @@ from functools import cached_property
 
 from testbed.emulation.errors import EmulationError
 from testbed.emulation.state import Datapath
+from testbed.model.planning.ingress import listener_port
 from testbed.model.wiring import Wiring
 from testbed.observe.owners import Owners
 from testbed.observe.status import View
 from testbed.observe.trace.kernels import Kernel
+from testbed.observe.trace.proxy import ProxyConfig, read_config
+from testbed.observe.trace.results import Request
 from testbed.observe.trace.switches import Switches
 from testbed.observe.zones import zone_names
 
@@ -58,6 +61,23 @@ class Machine:
         if namespace not in self._kernels:
             self._kernels[namespace] = Kernel(self.view.rundir, namespace)
         return self._kernels[namespace]
+
+    def proxy(self, namespace: str) -> ProxyConfig | None:
+        """What the layer-7 proxy there runs with; None where there is none."""
+        host = next((host for host in self.view.memory.hosts if host.name == namespace and host.balancer), None)
+        path = self.view.rundir.path / "workloads" / namespace / "config" / "haproxy.cfg"
+        if host is None or not path.exists():
+            return None
+        return read_config(path.read_text(encoding="utf-8"))
+
+    def ingress_of(self, request: Request, port: int) -> tuple[str, str]:
+        """The Ingress, with its file and line, that has a rule for the request's host, as far as the files tell."""
+        wild = f"*.{request.host.partition('.')[2]}"
+        for wanted in (request.host, wild, ""):
+            for ingress in self.view.memory.lab.ingresses:
+                if listener_port(ingress)[0] == port and any(rule.host == wanted for rule in ingress.rules):
+                    return f"Ingress/{ingress.namespace}/{ingress.name}", str(ingress.source)
+        return "", ""
 
     def close(self) -> None:
         for kernel in self._kernels.values():

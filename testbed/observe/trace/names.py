@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from testbed.model.kubernetes import Container
+from testbed.model.kubernetes import Container, Ingress
+from testbed.model.planning.elb import balancer_name
+from testbed.model.planning.ingress import listener_port
 from testbed.observe.status import View
-from testbed.observe.status_resources import find_resource
+from testbed.observe.trace.results import Request
 
 Ports = tuple[tuple[str, int], ...]
 
@@ -17,7 +19,8 @@ Ports = tuple[tuple[str, int], ...]
 class Known:
     """``host``: the namespace that sends and receives by ``address``, "" when none does by itself.
 
-    ``service``: it answers at ``ports`` only, a ping says nothing about it.
+    ``service``: it answers at ``ports`` only, a ping says nothing about it. ``request``: the first that an Ingress is
+    for.
     """
 
     kind: str
@@ -27,6 +30,7 @@ class Known:
     namespace: str = ""
     ports: Ports = ()
     service: bool = False
+    request: Request | None = None
 
 
 def known_targets(view: View) -> Iterator[Known]:
@@ -98,11 +102,22 @@ def _elastic_ips(view: View) -> Iterator[Known]:
 
 
 def _ingresses(view: View) -> Iterator[Known]:
-    for item in find_resource("ingress").items(view):
-        status = item.document["status"]
-        for entry in status.get("loadBalancer", {}).get("ingress", [])[:1]:
-            ports = (("tcp", int(status["port"])),)
-            yield Known("Ingress", item.name, IPv4Address(entry["ip"]), "", item.namespace, ports, service=True)
+    balancers = {balancer.name: balancer for balancer in view.fabric.load_balancers}
+    for ingress in view.memory.lab.ingresses:
+        balancer = balancers.get(balancer_name(ingress) or "")
+        if balancer is not None:
+            ports = (("tcp", listener_port(ingress)[0]),)
+            yield Known(
+                "Ingress", ingress.name, balancer.address, "", ingress.namespace, ports, True, _first_request(ingress)
+            )
+
+
+def _first_request(ingress: Ingress) -> Request:
+    """One that its first rule fits."""
+    rule = next(iter(ingress.rules), None)
+    host = rule.host.replace("*", "any") if rule else ""
+    path = next((path.path for path in rule.paths), "") if rule else ""
+    return Request(host or f"{ingress.name}.test", path or "/")
 
 
 def _declared(containers: tuple[Container, ...]) -> Ports:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from testbed.observe.status import View
 from testbed.observe.trace.names import Known, known_targets
-from testbed.observe.trace.results import Question
+from testbed.observe.trace.results import Question, Request
 from testbed.operations.errors import BadRequestError
 from testbed.operations.hosts import find_host
 from testbed.operations.kinds import find_kind
@@ -22,22 +22,37 @@ class Target(NamedTuple):
     address: IPv4Address
     ports: tuple[tuple[str, int], ...] = ()
     service: bool = False
+    request: Request | None = None
 
 
-def read_question(view: View, source: str, target: str, protocol: str, port: int, namespace: str) -> Question:
+def read_question(
+    view: View,
+    source: str,
+    target: str,
+    protocol: str,
+    port: int,
+    namespace: str,
+    request: Request | None = None,
+) -> Question:
     """``protocol`` "" and ``port`` 0: not given. TCP when there is a port or the target is a service, else an echo.
 
-    Raises ``BadRequestError`` for a word that names nothing.
+    An Ingress is asked for its first host and path, unless ``request`` says what. Raises ``BadRequestError`` for a
+    word that names nothing.
     """
     host = find_source(view, source, namespace)
     found = find_target(view, target, namespace)
+    request = request or found.request
+    if request and not protocol:
+        protocol, port = "tcp", port or next((number for kind, number in found.ports if kind == "tcp"), 80)
     protocol = protocol or _usual_protocol(found, port)
     if protocol == "icmp":
         if port:
             raise BadRequestError("ICMP has no ports; say --proto tcp or udp with --port")
         return Question(source, host, target, found.address, protocol)
     served = next((number for kind, number in found.ports if kind == protocol), 0)
-    return Question(source, host, target, found.address, protocol, port or served or _no_port(target, protocol))
+    return Question(
+        source, host, target, found.address, protocol, port or served or _no_port(target, protocol), request
+    )
 
 
 def _usual_protocol(target: Target, port: int) -> str:
@@ -80,7 +95,7 @@ def find_target(view: View, word: str, namespace: str = "default") -> Target:
         found = next((one for one in known_targets(view) if one.address == address), None)
         return Target(address, found.ports if found else (), False)
     known = find_known(view, word, namespace)
-    return Target(known.address, known.ports, known.service)
+    return Target(known.address, known.ports, known.service, known.request)
 
 
 def find_known(view: View, word: str, namespace: str = "default") -> Known:

@@ -11,8 +11,22 @@ from testbed.observe.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of an HTTP server: the Host header and the path."""
+
+    host: str
+    path: str = "/"
+
+    def __str__(self) -> str:
+        return f"{self.host}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """Who sends what to whom. ``target`` is the user's word, ``address`` what it stands for."""
+    """Who sends what to whom. ``target`` is the user's word, ``address`` what it stands for.
+
+    ``request``: what is asked, where that decides who answers in the end.
+    """
 
     source: str
     namespace: str
@@ -20,10 +34,12 @@ class Question:
     address: IPv4Address
     protocol: str
     port: int = 0
+    request: Request | None = None
 
     def __str__(self) -> str:
         port = f" port {self.port}" if self.port else ""
-        return f"{self.source} -> {self.target}, {self.protocol.upper()}{port}"
+        request = f", {self.request}" if self.request else ""
+        return f"{self.source} -> {self.target}, {self.protocol.upper()}{port}{request}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +116,8 @@ class Way:
 class Trace:
     """``there`` and ``back`` (None: nothing was sent back). ``advice``: what would let it through.
 
-    ``others``: where switches choose, what would have become of it with each other choice.
+    ``others``: where switches choose, what would have become of it with each other choice. ``relay``: when a proxy
+    answers, what it does with the request.
     """
 
     question: Question
@@ -112,3 +129,13 @@ class Trace:
     advice: str = ""
     warnings: tuple[str, ...] = ()
     others: tuple[Trace, ...] = ()
+    relay: Relay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A proxy and what it asks for its client: one trace for each server that it may choose."""
+
+    proxy: str
+    rule: Decision
+    servers: tuple[Trace, ...]

@@ -11,7 +11,7 @@ from testbed.observe.status import View
 from testbed.observe.trace.advice import advise, advise_answer
 from testbed.observe.trace.machine import Machine
 from testbed.observe.trace.packet import ECHO_REQUEST, Packet
-from testbed.observe.trace.results import Outcome, Question, Trace, Way
+from testbed.observe.trace.results import Decision, Outcome, Question, Relay, Request, Trace, Way
 from testbed.observe.trace.walk import Walk
 from testbed.observe.verdicts import Verdict
 
@@ -34,7 +34,28 @@ class Tracer:
     def trace(self, question: Question) -> Trace:
         """Raises ``EmulationError`` when a switch or a kernel does not answer."""
         first, *others = self._every_choice(question)
-        return replace(first, others=tuple(others))
+        found = replace(first, others=tuple(others))
+        if question.request is None or found.verdict is not Verdict.ALLOWED:
+            return found
+        return self._relayed(found, question.request)
+
+    def _relayed(self, found: Trace, request: Request) -> Trace:
+        """The request goes on from the proxy that took it, if it is one that answers."""
+        config = self.machine.proxy(found.there.host)
+        if config is None:
+            return found
+        proxy, port = found.there.host, found.there.packet.destination_port
+        rule = config.choose(port, request)
+        if rule is None:
+            decision = Decision("proxy", f"no rule for {request}")
+            summary = f"the proxy of {proxy} answers 404: no rule for {request}"
+            return replace(found, verdict=Verdict.REFUSED, summary=summary, relay=Relay(proxy, decision, ()))
+        owner, source = self.machine.ingress_of(request, port)
+        decision = Decision("proxy", rule.text, owner, source)
+        servers = tuple(
+            self.trace(Question(proxy, proxy, one.name, one.address, "tcp", one.port)) for one in config.servers(rule)
+        )
+        return _with_relay(found, Relay(proxy, decision, servers))
 
     def _every_choice(self, question: Question) -> Iterator[Trace]:
         """One trace for each combination of what switches on the way may choose, up to ``MOST_CHOICES``."""
@@ -117,6 +138,18 @@ def _not_the_answer(question: Question, back: Way) -> str:
     if packet.protocol != "icmp" and packet.destination_port != SOURCE_PORT:
         return f"the answer comes to port {packet.destination_port}, which {question.source} did not use"
     return ""
+
+
+def _with_relay(found: Trace, relay: Relay) -> Trace:
+    """A proxy passes over a server that does not answer, as long as there is another."""
+    good = [one for one in relay.servers if one.verdict is Verdict.ALLOWED]
+    if not good:
+        reason = relay.servers[0].summary if relay.servers else "its backend has no server"
+        advice = relay.servers[0].advice if relay.servers else ""
+        summary = f"the proxy of {relay.proxy} answers 503: {reason}"
+        return replace(found, verdict=Verdict.REFUSED, summary=summary, advice=advice, relay=relay)
+    summary = f"by the proxy of {relay.proxy}, {good[0].summary}"
+    return replace(found, summary=summary, seen_source=good[0].seen_source, relay=relay)
 
 
 @contextmanager
