@@ -15,6 +15,7 @@ from testbed.emulation.ownership import find_processes
 from testbed.emulation.processes import run_in
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.waiting import WaitedInVainError, until
+from testbed.operations.programs import KUBELET_ROLE, MANAGER
 from testbed.perf.results import Cell, Measure, Sample
 from testbed.perf.subjects import Site, Subject
 from testbed.perf.tools import ToolError, is_busy, plan_command, price, read_figures
@@ -28,9 +29,12 @@ _BUSY_LIMIT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Seconds of processor time: of the subject's own processes, of children that ended, of the whole machine."""
+    """Seconds of processor time: of what carries the subject's packets (switches, servers, proxies), of its control
+    plane, of children that ended, of the whole machine.
+    """
 
     own: float
+    control: float
     children: float
     machine: float
     steal: float
@@ -40,9 +44,15 @@ class Usage:
 def read_usage(rundir: RunDir) -> Usage:
     machine, steal = read_machine()
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    pids = [owned.pid for owned in find_processes(rundir, frozenset(read_inodes(rundir)))]
-    own = sum(map(_seconds_of, pids))
-    return Usage(own, children.ru_utime + children.ru_stime, machine, steal, time.monotonic())
+    seconds = {True: 0.0, False: 0.0}
+    for owned in find_processes(rundir, frozenset(read_inodes(rundir))):
+        seconds[is_control(owned.role)] += _seconds_of(owned.pid)
+    return Usage(seconds[False], seconds[True], children.ru_utime + children.ru_stime, machine, steal, time.monotonic())
+
+
+def is_control(role: str) -> bool:
+    """Controllers, kubelet and manager: they watch the lab at the same pace whatever is sent through it."""
+    return role in (KUBELET_ROLE, MANAGER) or role.startswith("controller@")
 
 
 def _seconds_of(pid: int) -> float:
@@ -79,7 +89,8 @@ def _take(subject: Subject, cell: Cell, number: int, seconds: int, congestion: s
     figures = dict(read_figures(cell.measure, done.returncode, done.stdout, done.stderr))
     used = after.own - before.own + after.children - before.children
     figures |= price(cell.measure, done.stdout, used)
-    foreign = max(0.0, after.machine - before.machine - used) / (after.at - before.at)
+    ours = used + after.control - before.control
+    foreign = max(0.0, after.machine - before.machine - ours) / (after.at - before.at)
     return Sample(cell, number, tuple(figures.items()), round(foreign, 3))
 
 

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from testbed.perf.measuring import is_control
 from testbed.perf.results import Figure, Measure
 from testbed.perf.tools import SERVED, Target, ToolError, is_busy, plan_command, price, read_figures
 
@@ -95,3 +96,9 @@ def test_commands_pin_what_must_be_equal() -> None:
 def test_a_busy_server_is_asked_again() -> None:
     assert is_busy('{"error": "error - the server is busy running a test. try again later"}')
     assert not is_busy(json.dumps(IPERF3))
+
+
+def test_the_control_plane_is_not_what_a_byte_costs() -> None:
+    control = ("controller@fabric", "controller@cluster", "kubelet", "manager")
+    carriers = ("ovs-vswitchd@n1", "perf-iperf3-5201@far", "", "run@client")
+    assert [is_control(role) for role in (*control, *carriers)] == [True] * 4 + [False] * 4
