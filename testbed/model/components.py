@@ -6,11 +6,17 @@ and read it again on SIGHUP, which the kubelet sends when it has changed; in ``/
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+
 from testbed.model.kubernetes import Container, Probe
 
 PREFIX = "lab.internal/"
 DNS_IMAGE = PREFIX + "dns"
 PROXY_IMAGE = PREFIX + "proxy"
+
+VERSION = "version"
+"""The file of a configuration that has its version."""
 
 PROXY_ALIVE_PORT = 8404
 """Where the proxy answers on its loopback whether it is there: it has no other port that is always its own."""
@@ -34,6 +40,15 @@ def proxy_container() -> Container:
         command=("haproxy", "-W", "-db", "-f", "/srv/haproxy.cfg"),
         readiness=Probe("tcpSocket", str(PROXY_ALIVE_PORT), period=1, host="127.0.0.1"),
     )
+
+
+def version_of(files: Mapping[str, str]) -> str:
+    """A number of 32 bits that tells configurations apart. The running component says it when it is asked:
+
+    the DNS server as the serial number of its zone, the proxy at ``PROXY_ALIVE_PORT``.
+    """
+    digest = hashlib.blake2b(repr(sorted(files.items())).encode(), digest_size=4).digest()
+    return str(int.from_bytes(digest, "big"))
 
 
 def is_component(image: str) -> bool:

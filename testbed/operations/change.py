@@ -19,7 +19,8 @@ from testbed.emulation.rundir import RunDir
 from testbed.emulation.state import Datapath
 from testbed.model.planning.plan import Plan, plan_lab
 from testbed.model.wiring import Wiring
-from testbed.operations.documents import in_force, read_documents, write_documents, write_plan
+from testbed.operations.components import wait_reloaded
+from testbed.operations.documents import KUBELET, in_force, read_documents, write_documents, write_plan
 from testbed.operations.edits import Edit
 from testbed.operations.errors import NotAppliedError
 from testbed.operations.loading import Loaded, load_sources
@@ -119,6 +120,8 @@ def _realise(session: Session, gate: Gate, memory: Memory | None, plan: Plan, ch
         write_plan(session.rundir, plan)
         session.apply(changes)
         wait_in_force(session.rundir, plan.generation, gate)
+        if KUBELET in before:
+            wait_reloaded(session.rundir, before[KUBELET], plan.workloads)
         interrupts.check()
     except BaseException as error:
         error.add_note(log_ends(session.rundir))

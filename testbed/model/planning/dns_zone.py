@@ -8,11 +8,11 @@ nothing to forward to. Why NSD: it answers SRV, PTR and CNAME from a zone file, 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from testbed.model.components import VERSION, version_of
 from testbed.model.kubernetes import KubeServicePort, Service
 
 DOMAIN = "cluster.local"
@@ -136,8 +136,9 @@ zone:
 
 def render_files(records: Sequence[Record], address: IPv4Address, domain: str = DOMAIN) -> dict[str, str]:
     """The configuration directory of a server that answers at ``address``. Equal records make equal files."""
-    serial = int.from_bytes(hashlib.blake2b(repr(records).encode(), digest_size=4).digest(), "big")
-    return {"nsd.conf": render_server(address), "zone": render_zone(records, serial, domain)}
+    server = render_server(address)
+    version = version_of({"nsd.conf": server, "zone": render_zone(records, 0, domain)})
+    return {"nsd.conf": server, "zone": render_zone(records, int(version), domain), VERSION: version}
 
 
 def search_list(namespace: str, domain: str = DOMAIN) -> tuple[str, ...]:

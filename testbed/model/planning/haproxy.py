@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testbed.model.components import PROXY_ALIVE_PORT
+from testbed.model.components import PROXY_ALIVE_PORT, VERSION, version_of
 from testbed.model.planning.proxy import Certificate, Frontend, PathKind, PathRule, Proxy, ProxyBackend
 
 NO_RULE = "no-rule"
@@ -40,7 +40,7 @@ defaults
 
 frontend alive
     bind 127.0.0.1:{PROXY_ALIVE_PORT}
-    http-request return status 200
+    http-request return status 200 content-type text/plain file /srv/{VERSION}
 
 backend {NO_RULE}
     http-request return status 404 content-type text/plain string "no rule for this host and path\\n"
@@ -55,7 +55,8 @@ def render_proxy(proxy: Proxy) -> dict[str, str]:
         files.update(_certificate_files(frontend))
         sections.append(_section(f"frontend port-{frontend.port}", _frontend(frontend)))
     sections += [_section(f"backend {backend.name}", _backend(backend)) for backend in proxy.backends]
-    return {"haproxy.cfg": "\n".join(sections), **files}
+    files["haproxy.cfg"] = "\n".join(sections)
+    return {**files, VERSION: version_of(files)}
 
 
 def _section(head: str, lines: Iterator[str]) -> str:

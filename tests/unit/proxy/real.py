@@ -64,7 +64,7 @@ def _tamed(text: str, folder: Path, frontends: tuple[Frontend, ...]) -> str:
             port = "alive" if words[1].startswith("127.") else words[1].lstrip(":")
             lines.append(" ".join(["    bind", f"unix@{folder / port}", *words[2:]]).replace("/srv/", f"{folder}/"))
         elif words[:1] not in (["user"], ["group"]):
-            lines.append(line)
+            lines.append(line.replace("/srv/", f"{folder}/"))
         if words[:1] == ["backend"] and words[1] != NO_RULE:
             lines.append(f"    http-request return status 200 content-type text/plain string {words[1]}")
     return "\n".join(lines) + "\n"
