@@ -207,8 +207,8 @@ BR_INT = Pipeline(
         Table(
             "service",
             "Whether the packet is for a Service.",
-            matches=(SOURCE, CT_STATE, IPV4_DST, TCP_DST, UDP_DST),
-            sets=(SERVED, HIDE, NODE_PORT),
+            matches=(SOURCE, CT_STATE, IPV4_DST, TCP_DST, UDP_DST, ICMPV4_TYPE),
+            sets=(SERVED, HIDE, NODE_PORT, ASKER, ETH_SRC, ETH_DST, IPV4_SRC, IPV4_DST, ICMPV4_TYPE),
             goes=("balance", "local"),
             miss="local",
         ),

@@ -68,7 +68,8 @@ def insert_brief_zones(zones: Sequence[int], datapath_type: str) -> list[Operati
     for zone in zones:
         known = {"timeout_policy": _named("brief")}
         operations.append({"op": "insert", "table": "CT_Zone", "row": known, "uuid-name": f"zone{zone}"})
-    row: dict[str, Any] = {"datapath_version": "", "ct_zones": ["map", [[zone, _named(f"zone{zone}")] for zone in zones]]}
+    known_zones = ["map", [[zone, _named(f"zone{zone}")] for zone in zones]]
+    row: dict[str, Any] = {"datapath_version": "", "ct_zones": known_zones}
     operations.append({"op": "insert", "table": "Datapath", "row": row, "uuid-name": "datapath"})
     datapath = ["map", [[datapath_type, _named("datapath")]]]
     return [*operations, _mutate(DATABASE, _ALL, "datapaths", "insert", datapath)]

@@ -309,6 +309,7 @@ class ServicePort:
     internal_local: bool = False
     affinity_seconds: int = 0
     source_ranges: tuple[IPv4Network, ...] = ()
+    bound: bool = False  # kube-proxy's IPVS mode: the Service's addresses are the node's own, whole
 
 
 @dataclass(frozen=True, slots=True)

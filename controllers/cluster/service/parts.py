@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from controllers.cluster.fields import HIDE, REFUSED, SERVED, SOURCE, Source
 from controllers.cluster.pipeline import BR_INT
-from controllers.cluster.service import affinity
+from controllers.cluster.service import affinity, bound
 from controllers.cluster.service.entries import Entry, everywhere, on_node
 from controllers.cluster.service.groups import plan_group
 from controllers.cluster.service.served import Choice, Served, Verdict, with_local_policy
@@ -24,7 +24,7 @@ def plan_parts(services: tuple[Served, ...], node: str, model: NetworkModel) -> 
 @lru_cache(1 << 15)
 def part_everywhere(served: Served) -> Part:
     """The same object for every node."""
-    return _part(served, tuple(everywhere(served)), _recognise_external(served))
+    return _part(served, tuple(everywhere(served)), (*_recognise_external(served), *bound.plan(served)))
 
 
 @lru_cache(1 << 15)

@@ -61,9 +61,24 @@ def _services(node: PlannedNode, services: Sequence[ServicePort]) -> list[str]:
         f"    ip daddr {node.address} meta l4proto {{ tcp, udp }} th dport {first}-{last} dnat to {NODE_PORT_ADDRESS}",
         *_external(services),
         "  }",
+        *_bound(services),
         "  chain input {",
         "    type nat hook input priority 100; policy accept;",
         f"    ip saddr {NODE_STAND_IN} snat to {node.address}",
+        "  }",
+    ]
+
+
+def _bound(services: Sequence[ServicePort]) -> list[str]:
+    """IPVS: what is left to an external address after the translation above is for a port that no Service has there."""
+    addresses = sorted({str(address) for each in services if each.bound for address in each.external_addresses})
+    if not addresses:
+        return []
+    return [
+        "  chain bound {",
+        "    type filter hook output priority 0; policy accept;",
+        f"    ip daddr {{ {', '.join(addresses)} }} meta l4proto tcp counter reject with tcp reset",
+        f"    ip daddr {{ {', '.join(addresses)} }} meta l4proto udp counter reject with icmp port-unreachable",
         "  }",
     ]
 

@@ -24,12 +24,14 @@ def plan_service_ports(
     lab: Lab, services: Sequence[PlannedService], balancers: Sequence[PlannedBalancer], eips: Sequence[PlannedEip]
 ) -> dict[str, tuple[ServicePort, ...]]:
     """Service ports by cluster."""
-    models = {cluster.name: cluster.model for cluster in lab.clusters}
+    clusters = {cluster.name: cluster for cluster in lab.clusters}
     balanced = {balancer.name: _addresses(balancer, eips) for balancer in balancers}
     ports: dict[str, list[ServicePort]] = defaultdict(list)
     for planned in services:
-        addresses, pods_too = _served_by_nodes(planned, models[planned.service.cluster], balanced)
-        ports[planned.service.cluster].extend(service_ports(planned, addresses, pods_too))
+        cluster = clusters[planned.service.cluster]
+        addresses, pods_too = _served_by_nodes(planned, cluster.model, balanced)
+        bound = cluster.kube_proxy_mode == "ipvs"
+        ports[cluster.name].extend(service_ports(planned, addresses, pods_too, bound))
     return {cluster: tuple(found) for cluster, found in ports.items()}
 
 

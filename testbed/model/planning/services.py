@@ -61,11 +61,12 @@ def dns_address(service_cidr: IPv4Network) -> IPv4Address:
 
 
 def service_ports(
-    planned: PlannedService, balanced: tuple[IPv4Address, ...] = (), from_pods: bool = True
+    planned: PlannedService, balanced: tuple[IPv4Address, ...] = (), from_pods: bool = True, bound: bool = False
 ) -> Iterator[ServicePort]:
     """What kube-proxy has to know about ``planned``, one value per port.
 
-    ``balanced`` are load balancer addresses that the node serves itself, ``from_pods`` also to its pods.
+    ``balanced`` are load balancer addresses that the node serves itself, ``from_pods`` also to its pods. ``bound``: it
+    has the Service's addresses as a whole (IPVS).
     """
     service = planned.service
     if planned.cluster_ip is None:
@@ -86,6 +87,7 @@ def service_ports(
             internal_local=service.internal_traffic_policy == "Local",
             affinity_seconds=service.session_affinity_seconds,
             source_ranges=service.source_ranges,
+            bound=bound,
         )
 
 
