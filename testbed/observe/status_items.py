@@ -68,6 +68,7 @@ def document(
     source: Source | None,
     namespace: str = "",
     labels: tuple[tuple[str, str], ...] = (),
+    annotations: tuple[tuple[str, str], ...] = (),
     **parts: Any,
 ) -> dict[str, Any]:
     """An object in Kubernetes' shape; ``parts`` (``spec``, ``status``) come after the metadata."""
@@ -76,8 +77,11 @@ def document(
         metadata["namespace"] = namespace
     if labels:
         metadata["labels"] = dict(labels)
+    noted = dict(annotations)
     if source is not None:
-        metadata["annotations"] = {"cnlab.dev/source": str(source)}
+        noted["cnlab.dev/source"] = str(source)
+    if noted:
+        metadata["annotations"] = noted
     return {"apiVersion": _api_version(kind), "kind": kind, "metadata": metadata, **parts}
 
 

@@ -86,10 +86,15 @@ def _master(view: View, host: PlannedHost) -> Item:
     return Item(host.name, cells, document("Node", host.name, host.source, status=status), host.owner, "", host.source)
 
 
+ALLOCATED_EIP = "yangtse.io/allocated-ipv4-eip"
+"""The annotation by which a pod's elastic IP is told, as in the cloud."""
+
+
 def pods(view: View) -> Iterator[Item]:
     statuses = view.workloads
+    eips = {eip.bound_to: str(eip.address) for eip in view.memory.eips}
     for pod in view.memory.pods:
-        yield _pod(pod, statuses.get(pod.owner), view.memory.started)
+        yield _pod(pod, statuses.get(pod.owner), view.memory.started, eips.get(pod.owner))
 
 
 def pod_state(pod: PlannedPod, status: WorkloadStatus | None) -> tuple[str, str]:
@@ -104,7 +109,7 @@ def pod_state(pod: PlannedPod, status: WorkloadStatus | None) -> tuple[str, str]
     return status.phase, ""
 
 
-def _pod(pod: PlannedPod, status: WorkloadStatus | None, started: float) -> Item:
+def _pod(pod: PlannedPod, status: WorkloadStatus | None, started: float, eip: str | None) -> Item:
     state, message = pod_state(pod, status)
     containers = pod.template.spec.containers
     ready = sum(container.ready for container in status.containers) if status else 0
@@ -138,12 +143,14 @@ def _pod(pod: PlannedPod, status: WorkloadStatus | None, started: float) -> Item
     }
     if pod.nic is not None:
         detail["nic"] = to_plain(pod.nic)
+        detail["securityGroups"] = list(pod.security_groups)
     spec = {
         "nodeName": pod.node,
         "hostNetwork": pod.host_network,
         "containers": [container_document(container) for container in containers],
     }
-    text = document("Pod", pod.name, pod.source, pod.namespace, pod.template.labels, spec=spec, status=detail)
+    notes = pod.template.annotations + (((ALLOCATED_EIP, eip),) if eip else ())
+    text = document("Pod", pod.name, pod.source, pod.namespace, pod.template.labels, notes, spec=spec, status=detail)
     return Item(pod.name, cells, text, pod.owner, pod.namespace, pod.source)
 
 

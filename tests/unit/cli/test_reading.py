@@ -90,8 +90,39 @@ def test_traffic_and_its_rules(root: Path, capsys: pytest.CaptureFixture[str]) -
     planned(root, (*demo, SourceText("traffic.yaml", TRAFFIC)))
     assert lab("get", "svc,eps,ing,netpol", "-o", "wide") == 0
     shown = capsys.readouterr().out
-    for expected in ("service/web", "80/TCP", "endpointslice/web:http", "shop.example/ (Prefix) -> web:80", "ingress 1 rules"):
+    for expected in (
+        "service/web",
+        "80/TCP",
+        "endpointslice/web:http",
+        "shop.example/ (Prefix) -> web:80",
+        "ingress 1 rules",
+    ):
         assert expected in shown
+
+
+WITH_EIP = """
+apiVersion: cnlab.dev/v1
+kind: Cluster
+metadata: {name: demo}
+spec: {networkModel: eni, dns: false, nodePools: [{name: n, count: 1}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, annotations: {yangtse.io/pod-with-eip: "true"}}
+spec: {containers: [{name: c, image: echo}]}
+"""
+
+
+def test_a_pods_elastic_ip_is_told_by_annotation(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    planned(root, (SourceText("eip.yaml", WITH_EIP),))
+    assert lab("get", "pod", "web", "-o", "json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["metadata"]["annotations"] == {
+        "cnlab.dev/source": "eip.yaml:9",
+        "yangtse.io/allocated-ipv4-eip": "198.51.100.1",
+        "yangtse.io/pod-with-eip": "true",
+    }
+    assert shown["status"]["securityGroups"] == ["demo-cce-eni"]
 
 
 def test_a_lab_of_which_nothing_runs_is_not_well(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
