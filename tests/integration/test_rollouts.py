@@ -104,3 +104,26 @@ def test_without_surge_there_is_one_less_for_a_while(lab: RunningLab) -> None:
     assert load.failed == []
     assert max(counts) == 3
     assert min(counts) == 2
+
+
+def test_a_stateful_set_is_replaced_from_its_end_and_nobody_notices(lab: RunningLab) -> None:
+    lab.wait_ready(LIMIT)
+    before = {pod.name: pod.uid for pod in lab.memory.pods if pod.controller.endswith("/a")}
+    text = lab.document("StatefulSet", "a").replace("metadata: {labels: {app: a}}", RELABELLED)
+    order: list[str] = []
+
+    def replaced() -> bool:
+        lab.again()
+        new = {pod.name for pod in lab.memory.pods if before.get(pod.name, pod.uid) != pod.uid}
+        order.extend(sorted(new - set(order)))
+        return len(new) == 3
+
+    with lab.pod("b").load(lab.service("a").cluster_ip, 80) as load:
+        lab.apply(text)
+        lab.until(replaced, LIMIT, "all pods to be new ones")
+        lab.wait_ready(LIMIT)
+    assert load.failed == []
+    assert order == ["a-2", "a-1", "a-0"]
+
+
+RELABELLED = 'metadata: {labels: {app: a}, annotations: {revision: "2"}}'

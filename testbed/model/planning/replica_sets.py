@@ -1,4 +1,4 @@
-"""The pods of one revision of a Deployment's template."""
+"""The pods of one revision of a Deployment's or StatefulSet's template."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from testbed.model.kubernetes import Template
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """``ordinals`` number its pods; a Deployment has more than one set while its pods are being replaced."""
+    """``ordinals`` number its pods; there is more than one set while pods are being replaced."""
 
     revision: str
     template: Template

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from testbed.model.kubernetes import Deployment, Template
+from testbed.model.kubernetes import Deployment, StatefulSet, Template
 from testbed.model.lab import Lab
 from testbed.model.planning.ledger import Ledger
 from testbed.model.planning.observed import NOTHING, Observed
 from testbed.model.planning.replica_sets import ReplicaSet
-from testbed.model.planning.rollouts import is_rolling, plan_step
+from testbed.model.planning.rollouts import is_rolling, plan_ordered_step, plan_step
 from testbed.model.source import Source
 
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes' alphabet for generated names: no vowels, no bad words
@@ -57,37 +57,66 @@ def plan_requests(lab: Lab, ledger: Ledger, observed: Observed = NOTHING) -> Pla
     Nothing is replaced while pods are terminating: that lab is the one of before, in which they end.
     """
     incarnations = ledger.incarnations
-    sets = {_controller(wanted): _replica_sets(wanted, ledger, observed) for wanted in lab.deployments}
+    sets = {_controller(wanted): _replica_sets(wanted, ledger, observed) for wanted in _controllers(lab)}
     pods = (
         *_bare_pods(lab, incarnations),
-        *_stateful_pods(lab, incarnations),
         *(
-            _deployment_pod(wanted, item, ordinal, incarnations)
-            for wanted in lab.deployments
-            for item in sets[_controller(wanted)]
-            for ordinal in item.ordinals
+            _pod_of(wanted, item, ordinal, incarnations)
+            for wanted in _controllers(lab)
+            for item, ordinal in _in_order(wanted, sets[_controller(wanted)])
         ),
     )
     return PlannedRequests(pods, sets)
 
 
-def _replica_sets(wanted: Deployment, ledger: Ledger, observed: Observed) -> tuple[ReplicaSet, ...]:
+def rolling(lab: Lab, ledger: Ledger) -> tuple[str, ...]:
+    """Controllers whose pods are being replaced."""
+    return tuple(
+        _controller(wanted)
+        for wanted in _controllers(lab)
+        if is_rolling(wanted, ledger.replica_sets.get(_controller(wanted), ()))
+    )
+
+
+def _controllers(lab: Lab) -> tuple[Deployment | StatefulSet, ...]:
+    return (*lab.stateful_sets, *lab.deployments)
+
+
+def _controller(wanted: Deployment | StatefulSet) -> str:
+    return f"{type(wanted).__name__}/{wanted.cluster}/{wanted.namespace}/{wanted.name}"
+
+
+def _replica_sets(wanted: Deployment | StatefulSet, ledger: Ledger, observed: Observed) -> tuple[ReplicaSet, ...]:
     found = ledger.replica_sets.get(_controller(wanted), ())
     if observed.terminating and found:
         return found
 
     def ready(item: ReplicaSet, ordinal: int) -> bool:
-        return _deployment_pod(wanted, item, ordinal, ledger.incarnations).uid in observed.ready
+        return _pod_of(wanted, item, ordinal, ledger.incarnations).uid in observed.ready
 
-    return plan_step(wanted, _digest(repr(wanted.template), size=9), found, ready)
+    revision = _digest(repr(wanted.template), size=9)
+    if isinstance(wanted, StatefulSet):
+        return plan_ordered_step(wanted, revision, found, ready)
+    return plan_step(wanted, revision, found, ready)
 
 
-def rolling(lab: Lab, ledger: Ledger) -> tuple[str, ...]:
-    """Deployments whose pods are being replaced, as ``namespace/name``."""
-    return tuple(
-        f"{wanted.namespace}/{wanted.name}"
-        for wanted in lab.deployments
-        if is_rolling(wanted, ledger.replica_sets.get(_controller(wanted), ()))
+def _in_order(wanted: Deployment | StatefulSet, sets: Sequence[ReplicaSet]) -> list[tuple[ReplicaSet, int]]:
+    """A StatefulSet's pods by their ordinals, a Deployment's set by set."""
+    pods = [(item, ordinal) for item in sets for ordinal in item.ordinals]
+    return sorted(pods, key=lambda pod: pod[1]) if isinstance(wanted, StatefulSet) else pods
+
+
+def _pod_of(
+    wanted: Deployment | StatefulSet, item: ReplicaSet, ordinal: int, incarnations: Mapping[str, int]
+) -> PodRequest:
+    controller = _controller(wanted)
+    stateful = isinstance(wanted, StatefulSet)
+    slot = f"{controller}/{ordinal}" if stateful else f"{controller}/{item.revision}/{ordinal}"
+    count = incarnations.get(slot, 0)
+    own = f"{item.revision}-{_digest(slot, str(count), size=5)}"
+    name = f"{wanted.name}-{ordinal}" if stateful else f"{wanted.name[:40]}-{own}"
+    return PodRequest(
+        wanted.cluster, wanted.namespace, name, slot, count, controller, item.template, wanted.source, stateful
     )
 
 
@@ -96,46 +125,6 @@ def _bare_pods(lab: Lab, incarnations: Mapping[str, int]) -> Iterator[PodRequest
         slot = f"Pod/{pod.cluster}/{pod.namespace}/{pod.name}"
         count = incarnations.get(slot, 0)
         yield PodRequest(pod.cluster, pod.namespace, pod.name, slot, count, "", pod.template, pod.source, True)
-
-
-def _stateful_pods(lab: Lab, incarnations: Mapping[str, int]) -> Iterator[PodRequest]:
-    for wanted in lab.stateful_sets:
-        controller = f"StatefulSet/{wanted.cluster}/{wanted.namespace}/{wanted.name}"
-        for ordinal in range(wanted.replicas):
-            name = f"{wanted.name}-{ordinal}"
-            slot = f"{controller}/{ordinal}"
-            count = incarnations.get(slot, 0)
-            yield PodRequest(
-                wanted.cluster,
-                wanted.namespace,
-                name,
-                slot,
-                count,
-                controller,
-                wanted.template,
-                wanted.source,
-                True,
-            )
-
-
-def _controller(wanted: Deployment) -> str:
-    return f"Deployment/{wanted.cluster}/{wanted.namespace}/{wanted.name}"
-
-
-def _deployment_pod(wanted: Deployment, item: ReplicaSet, ordinal: int, incarnations: Mapping[str, int]) -> PodRequest:
-    controller = _controller(wanted)
-    slot = f"{controller}/{item.revision}/{ordinal}"
-    count = incarnations.get(slot, 0)
-    return PodRequest(
-        wanted.cluster,
-        wanted.namespace,
-        f"{wanted.name[:40]}-{item.revision}-{_digest(slot, str(count), size=5)}",
-        slot,
-        count,
-        controller,
-        item.template,
-        wanted.source,
-    )
 
 
 def _digest(*parts: str, size: int) -> str:

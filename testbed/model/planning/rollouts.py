@@ -1,8 +1,9 @@
-"""Rolling replacement of a Deployment's pods: one step at a time, from what is ready now.
+"""Rolling replacement of pods of a Deployment or StatefulSet: one step at a time, from what is ready now.
 
 Each revision of the pod template has a replica set. A step adds pods of the new one and takes away old ones, as far as
 maxSurge and maxUnavailable allow; the next is planned when readiness has changed. Source: Kubernetes "Deployments",
 "Rolling Update Deployment", and its controller: unready old pods go first, then ready ones while enough are available.
+A StatefulSet's pods are replaced one by one, the highest ordinal first, each when those before it are ready.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor
 
-from testbed.model.kubernetes import Deployment
+from testbed.model.kubernetes import Deployment, StatefulSet
 from testbed.model.planning.replica_sets import ReplicaSet
 
 Ready = Callable[[ReplicaSet, int], bool]
@@ -49,7 +50,22 @@ def plan_step(wanted: Deployment, revision: str, found: Sequence[ReplicaSet], re
     return (grown, *_shrunk(grown, old, bounds, available, ready))
 
 
-def is_rolling(wanted: Deployment, found: Sequence[ReplicaSet]) -> bool:
+def plan_ordered_step(
+    wanted: StatefulSet, revision: str, found: Sequence[ReplicaSet], ready: Ready
+) -> tuple[ReplicaSet, ...]:
+    """The same for a StatefulSet, whose sets share its ordinals among them."""
+    all_of_it = range(wanted.replicas)
+    old = {ordinal: item for item in found if item.revision != revision for ordinal in item.ordinals}
+    left = [ordinal for ordinal in all_of_it if ordinal in old]
+    new = ReplicaSet(revision, wanted.template, tuple(ordinal for ordinal in all_of_it if ordinal not in old))
+    if left and all(ready(new, ordinal) for ordinal in new.ordinals):
+        going = left.pop()
+        new = replace(new, ordinals=tuple(sorted((*new.ordinals, going))))
+    kept = (replace(item, ordinals=tuple(o for o in left if old[o] is item)) for item in dict.fromkeys(old.values()))
+    return (new, *(item for item in kept if item.ordinals))
+
+
+def is_rolling(wanted: Deployment | StatefulSet, found: Sequence[ReplicaSet]) -> bool:
     return len(found) != 1 or len(found[0].ordinals) != wanted.replicas
 
 

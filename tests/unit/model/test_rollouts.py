@@ -14,8 +14,8 @@ from testbed.model.kubernetes import Deployment
 from testbed.model.planning import Ledger, Plan, plan_lab
 from testbed.model.planning.observed import Observed
 from testbed.model.planning.replica_sets import ReplicaSet
-from testbed.model.planning.rollouts import bounds_of, is_rolling, plan_step
-from tests.unit.model.labs import deployment, lab, template
+from testbed.model.planning.rollouts import bounds_of, is_rolling, plan_ordered_step, plan_step
+from tests.unit.model.labs import deployment, lab, stateful_set, template
 
 Pods = set[tuple[str, int]]
 
@@ -128,6 +128,31 @@ def test_never_too_many_never_too_few_and_to_the_end(
         if counts(sets) in ({"new": replicas}, {}):
             return
     raise AssertionError(f"not done: {counts(sets)}")
+
+
+def test_a_stateful_set_goes_down_its_ordinals_one_by_one() -> None:
+    wanted, sets = stateful_set("db", 3), old(3)
+
+    def ordered(sets: tuple[ReplicaSet, ...], ready: Pods) -> tuple[ReplicaSet, ...]:
+        return plan_ordered_step(wanted, "new", sets, lambda item, ordinal: (item.revision, ordinal) in ready)
+
+    first = ordered(sets, pods_of(sets))
+    assert [(item.revision, item.ordinals) for item in first] == [("new", (2,)), ("old", (0, 1))]
+    assert ordered(first, pods_of(sets)) == first  # the new one is not ready yet
+    second = ordered(first, pods_of(first))
+    assert [(item.revision, item.ordinals) for item in second] == [("new", (1, 2)), ("old", (0,))]
+    assert ordered(second, {("new", 2)}) == second
+    (third,) = ordered(second, pods_of(second))
+    assert third.ordinals == (0, 1, 2)
+    assert not is_rolling(wanted, (third,))
+
+
+def test_a_stateful_set_that_is_scaled_meanwhile_makes_new_pods() -> None:
+    sets = (ReplicaSet("new", template(), (2,)), ReplicaSet("old", template(), (0, 1)))
+    grown = plan_ordered_step(stateful_set("db", 4), "new", sets, lambda *_: False)
+    assert [(item.revision, item.ordinals) for item in grown] == [("new", (2, 3)), ("old", (0, 1))]
+    shrunk = plan_ordered_step(stateful_set("db", 1), "new", sets, lambda *_: False)
+    assert pods_of(shrunk) == {("new", 0)}  # nobody is in its way
 
 
 def names(planned: Plan) -> set[str]:
