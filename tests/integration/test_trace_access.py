@@ -1,4 +1,4 @@
-"""What ``lab trace`` says of each way of access is what real packets find, in every network model."""
+"""What ``lab trace`` says of each way of access, and what ``lab matrix`` expects, is what real packets find."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import pytest
 
 from testbed.emulation.rundir import RunDir
+from testbed.model.desired import Protocol
 from testbed.observe import probes
+from testbed.observe.matrix.cloud import Traffic
+from testbed.observe.matrix.expected import Expectations
+from testbed.observe.matrix.look import Mark, look
+from testbed.observe.matrix.members import find_members, find_services
+from testbed.observe.matrix.policies import Policies
 from testbed.observe.status import View
 from testbed.observe.trace.live import confirm
 from testbed.observe.trace.naming import read_question
@@ -148,6 +154,16 @@ def said(traced: Trace) -> set[Finding]:
         for end in ends
         for one in (end, *end.others)
     }
+
+
+@pytest.mark.parametrize("traffic", [Traffic(Protocol.ICMP), Traffic(Protocol.TCP, 8080)], ids=str)
+def test_what_the_documents_promise_is_what_packets_find(stage: Stage, traffic: Traffic) -> None:
+    view = View(stage.lab.rundir)
+    expectations = Expectations(view.fabric, view.clusters, Policies(view.memory.lab, view.memory.pods))
+    members = find_members(view.memory)
+    found = look(view.rundir, expectations, members, (*members, *find_services(view.clusters)), traffic)
+    assert {(cell.source.word, cell.target.word): (cell.expected, cell.seen) for cell in found.wrong} == {}
+    assert {cell.mark for cell in found.cells.values()} == {Mark.ALLOWED, Mark.DENIED}
 
 
 @pytest.mark.parametrize(
