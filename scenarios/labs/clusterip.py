@@ -43,10 +43,10 @@ GUIDE = Guide(
         Step(
             "A pod dials it by name, a few times.",
             (
-                Command("lab exec client-3 -- curl -s -m 2 http://web.default/hostname", shows=("web-",)),
-                Command("lab exec client-3 -- curl -s -m 2 {svc/web}/hostname", shows=("web-",)),
-                Command("lab exec client-3 -- curl -s -m 2 {svc/web}/hostname", shows=("web-",)),
-                Command("lab exec client-3 -- curl -s -m 2 {svc/web}/clientip", shows=("172.16.0.",)),
+                Command("lab exec client-3 -- curl -s -m 5 http://web.default/hostname", shows=("web-",)),
+                Command("lab exec client-3 -- curl -s -m 5 {svc/web}/hostname", shows=("web-",)),
+                Command("lab exec client-3 -- curl -s -m 5 {svc/web}/hostname", shows=("web-",)),
+                Command("lab exec client-3 -- curl -s -m 5 {svc/web}/clientip", shows=("172.16.0.",)),
             ),
             "each connection may go to another pod, and the pod sees the client's own address. DNS only gave the "
             "address 10.247.x.y; it did not choose the pod.",

@@ -74,7 +74,7 @@ GUIDE = Guide(
             "Way one: an elastic IP for the node.",
             (
                 Command("lab apply -f -", NODE_EIP),
-                Command("lab exec n1 -- curl -s -m 2 {inet}:8080/clientip", shows=("198.51.100.11:",)),
+                Command("lab exec n1 -- curl -s -m 5 {inet}:8080/clientip", shows=("198.51.100.11:",)),
                 Command("lab exec web-0 -- curl -s -m 1 {inet}:8080", status=28),
             ),
             "the node gets out, its pods do not: a pod here has its own address in the VPC and does not go by its "
@@ -84,7 +84,7 @@ GUIDE = Guide(
             "Way two: an elastic IP for one pod.",
             (
                 Command("lab apply -f -", POD_EIP),
-                Command("lab exec web-0 -- curl -s -m 2 {inet}:8080/clientip", shows=("198.51.100.12:",)),
+                Command("lab exec web-0 -- curl -s -m 5 {inet}:8080/clientip", shows=("198.51.100.12:",)),
                 Command("lab exec inet -- curl -s -m 1 198.51.100.12:8080", status=28),
             ),
             "it works both ways in principle, but inbound the pod's security group still decides.",

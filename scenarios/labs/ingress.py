@@ -71,12 +71,12 @@ GUIDE = Guide(
             "One address, three hosts.",
             (
                 Command(
-                    "lab exec vm-1 -- curl -sf -m 2 --retry 5 --retry-all-errors -H 'Host: a.test' {elb}/hostname",
+                    "lab exec vm-1 -- curl -sf -m 5 --retry 5 --retry-all-errors -H 'Host: a.test' {elb}/hostname",
                     shows=("a-",),
                 ),
-                Command("lab exec vm-1 -- curl -s -m 2 -H 'Host: two.test' {elb}/hostname", shows=("b",)),
+                Command("lab exec vm-1 -- curl -s -m 5 -H 'Host: two.test' {elb}/hostname", shows=("b",)),
                 Command(
-                    "lab exec vm-1 -- curl -s -m 2 -o /dev/null -w '%{http_code}' -H 'Host: nobody.test' {elb}/",
+                    "lab exec vm-1 -- curl -s -m 5 -o /dev/null -w '%{http_code}' -H 'Host: nobody.test' {elb}/",
                     shows=("404",),
                 ),
             ),
@@ -85,16 +85,16 @@ GUIDE = Guide(
         Step(
             "One host, two paths: / leads to b, /aaa to c.",
             (
-                Command("lab exec vm-1 -- curl -s -m 2 -H 'Host: two.test' {elb}/aaa/bbb", shows=('"name": "c"',)),
-                Command("lab exec vm-1 -- curl -s -m 2 -H 'Host: two.test' {elb}/aaaa", shows=('"name": "b"',)),
+                Command("lab exec vm-1 -- curl -s -m 5 -H 'Host: two.test' {elb}/aaa/bbb", shows=('"name": "c"',)),
+                Command("lab exec vm-1 -- curl -s -m 5 -H 'Host: two.test' {elb}/aaaa", shows=('"name": "b"',)),
             ),
             "the longest path wins, and a prefix counts whole elements: /aaa is one of /aaa/bbb and none of /aaaa.",
         ),
         Step(
             "Exact and Prefix for the same path.",
             (
-                Command("lab exec vm-1 -- curl -s -m 2 -H 'Host: both.test' {elb}/foo", shows=('"name": "c"',)),
-                Command("lab exec vm-1 -- curl -s -m 2 -H 'Host: both.test' {elb}/foo/", shows=('"name": "b"',)),
+                Command("lab exec vm-1 -- curl -s -m 5 -H 'Host: both.test' {elb}/foo", shows=('"name": "c"',)),
+                Command("lab exec vm-1 -- curl -s -m 5 -H 'Host: both.test' {elb}/foo/", shows=('"name": "b"',)),
             ),
             "Exact comes before Prefix, and is exact: with a slash more it is another path.",
         ),
@@ -102,7 +102,7 @@ GUIDE = Guide(
             "Whom does the pod see? Service near keeps the source of what comes to a node.",
             (
                 Command(
-                    "lab exec vm-1 -- curl -s -m 2 -H 'Host: near.test' {elb}/",
+                    "lab exec vm-1 -- curl -s -m 5 -H 'Host: near.test' {elb}/",
                     shows=('"client": "192.168.1.2:', '"x-forwarded-for": "192.168.1.'),
                 ),
             ),

@@ -51,7 +51,7 @@ GUIDE = Guide(
                 Command("lab exec n1 -- ip link set p100 mtu 1500"),
                 Command("lab exec web-1 -- ip link set eth0 mtu 1500"),
                 Command("lab exec n2 -- ip link set p100 mtu 1500"),
-                Command("lab exec web-0 -- curl -s -m 2 {web-1}:8080/hostname", shows=("web-1",)),
+                Command("lab exec web-0 -- curl -s -m 5 {web-1}:8080/hostname", shows=("web-1",)),
             ),
             "a small request works. It all looks well.",
         ),

@@ -79,11 +79,11 @@ GUIDE = Guide(
             (
                 Command("lab trace web-0 web-1", shows=("172.16.0.128/25 -> n2-eth0",), lines=16),
                 Command(
-                    "lab exec n1 -- timeout 8 tcpdump -c 2 -nnti eth0 icmp",
+                    "lab exec n1 -- timeout 12 tcpdump -c 2 -nnti eth0 icmp",
                     shows=("172.16.0.2 > 172.16.0.130: ICMP echo request",),
                     background=True,
                 ),
-                Command("lab exec web-0 -- ping -c 1 -W 2 {web-1}", shows=("1 received",)),
+                Command("lab exec web-0 -- ping -c 1 -W 5 {web-1}", shows=("1 received",)),
             ),
             "no tunnel: the pods' addresses are on the wire themselves, and the fabric's table routing finds the node.",
         ),

@@ -52,7 +52,7 @@ GUIDE = Guide(
             "The balancer, its Service, and a server that dials it.",
             (
                 Command("lab get lb", shows=("elb-dedicated",)),
-                Command("lab exec vm-1 -- curl -s -m 2 {elb-dedicated}/hostname", shows=("web-",)),
+                Command("lab exec vm-1 -- curl -s -m 5 {elb-dedicated}/hostname", shows=("web-",)),
                 Command("lab trace vm-1 elb-dedicated --port 80 | head -12", shows=("fabric/vpc",)),
             ),
             "the fabric is the balancer: it picks a node, and the node a pod.",
@@ -60,7 +60,7 @@ GUIDE = Guide(
         Step(
             "Now a pod of the cluster dials the same address.",
             (
-                Command("lab exec client-3 -- curl -s -m 2 {elb-dedicated}/hostname", shows=("web-",)),
+                Command("lab exec client-3 -- curl -s -m 5 {elb-dedicated}/hostname", shows=("web-",)),
                 Command("lab trace client-3 elb-dedicated --port 80 | head -12", shows=("external address",)),
             ),
             "the pod's own node knows the address as one of a Service and picks a pod itself. It is quicker, and works "

@@ -61,7 +61,7 @@ GUIDE = Guide(
             (
                 Command("lab get peerings", shows=("demo-peer", "peer-far")),
                 Command("lab get routes", shows=("10.1.0.0/16", "192.168.0.0/16")),
-                Command("lab exec vm-2 -- curl -s -m 2 {peer-vm}:8080/clientip", shows=("192.168.1.",)),
+                Command("lab exec vm-2 -- curl -s -m 5 {peer-vm}:8080/clientip", shows=("192.168.1.",)),
             ),
             "a peering alone does nothing: demo-main leads to it, peer-main leads back.",
         ),
@@ -78,7 +78,7 @@ GUIDE = Guide(
             (
                 Command("lab apply -f -", TOWARDS_FAR),
                 Command("lab exec vm-2 -- curl -s -m 1 {far-vm}:8080", status=28),
-                Command("lab exec peer-vm -- curl -s -m 2 {far-vm}:8080/clientip", shows=("10.1.1.",)),
+                Command("lab exec peer-vm -- curl -s -m 5 {far-vm}:8080/clientip", shows=("10.1.1.",)),
             ),
             "demo is peered with peer, and peer with far. That does not join demo and far: a peering takes only what "
             "is for the other VPC itself.",

@@ -88,7 +88,7 @@ GUIDE = Guide(
             (
                 Command("lab apply -f -", NARROW),
                 Command("lab exec web-0 -- curl -s -m 1 {vm-2}:8080", status=28),
-                Command("lab exec web-0 -- curl -s -m 2 {web-1}:8080/hostname", shows=("web-1",)),
+                Command("lab exec web-0 -- curl -s -m 5 {web-1}:8080/hostname", shows=("web-1",)),
             ),
             "web-0 does not reach vm-2 any more, and no controller will repair that: it is what was asked for.",
         ),

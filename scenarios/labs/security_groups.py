@@ -67,7 +67,7 @@ GUIDE = Guide(
         Step(
             "A server of the VPC dials a pod.",
             (
-                Command("lab exec vm-2 -- curl -s -m 2 {web-0}:8080", shows=('"name": "web-0"',)),
+                Command("lab exec vm-2 -- curl -s -m 5 {web-0}:8080", shows=('"name": "web-0"',)),
                 Command("lab trace vm-2 web-0 --port 8080 | head -14", shows=("ingress_rules",)),
             ),
             "no node translates, and no tunnel is there. The fabric judges the packet at the pod's own sub-ENI, by the "
@@ -84,7 +84,7 @@ GUIDE = Guide(
         ),
         Step(
             "Does the pod itself get out?",
-            (Command("lab exec shop -- curl -s -m 2 {vm-2}:8080", shows=('"name": "vm-2"',)),),
+            (Command("lab exec shop -- curl -s -m 5 {vm-2}:8080", shows=('"name": "vm-2"',)),),
             "yes: outbound is allowed, and what answers an allowed connection may always come in. Groups remember.",
         ),
     ),

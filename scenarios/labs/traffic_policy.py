@@ -51,8 +51,8 @@ GUIDE = Guide(
         Step(
             "Policy Cluster, by a node with a pod and by one without.",
             (
-                Command("lab exec vm-1 -- curl -s -m 2 {n1}:30080/clientip", shows=("192.168.0.2:",)),
-                Command("lab exec vm-1 -- curl -s -m 2 {n3}:30080/clientip", shows=("192.168.0.4:",)),
+                Command("lab exec vm-1 -- curl -s -m 5 {n1}:30080/clientip", shows=("192.168.0.2:",)),
+                Command("lab exec vm-1 -- curl -s -m 5 {n3}:30080/clientip", shows=("192.168.0.4:",)),
             ),
             "both answer, and the pod sees the node that was dialled. It has to be so: the pod may be on another "
             "node, and its answer must come back to the node that translated.",
@@ -60,7 +60,7 @@ GUIDE = Guide(
         Step(
             "Policy Local, the same two nodes.",
             (
-                Command("lab exec vm-1 -- curl -s -m 2 {n1}:30081/clientip", shows=("192.168.1.",)),
+                Command("lab exec vm-1 -- curl -s -m 5 {n1}:30081/clientip", shows=("192.168.1.",)),
                 Command("lab exec vm-1 -- curl -s -m 1 {n3}:30081/clientip", status=28),
                 Command("lab trace vm-1 n3 --port 30081 | head -3", shows=("dropped", "this node's endpoints")),
             ),

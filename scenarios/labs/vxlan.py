@@ -63,11 +63,11 @@ GUIDE = Guide(
             "web-0 pings web-1 on the other node, while tcpdump watches the wire between n1 and the VPC.",
             (
                 Command(
-                    "lab exec n1 -- timeout 8 tcpdump -c 2 -nnti eth0 udp port 4789",
+                    "lab exec n1 -- timeout 12 tcpdump -c 2 -nnti eth0 udp port 4789",
                     shows=("VXLAN", "172.16.0.16 > 172.16.0.32: ICMP echo request"),
                     background=True,
                 ),
-                Command("lab exec web-0 -- ping -c 1 -W 2 {web-1}", shows=("1 received",)),
+                Command("lab exec web-0 -- ping -c 1 -W 5 {web-1}", shows=("1 received",)),
             ),
             "outside, one node talks to the other by UDP 4789. The VXLAN header carries the cluster's number (vni), "
             "and inside is the pods' packet, unchanged. The VPC sees nodes only: it knows no pod.",

@@ -53,15 +53,15 @@ GUIDE = Guide(
         Step(
             "vm-2 says whom it sees.",
             (
-                Command("lab exec web-0 -- curl -s -m 2 {vm-2}:8080/clientip", shows=("172.16.0.2:",)),
-                Command("lab exec n1 -- curl -s -m 2 {vm-2}:8080/clientip", shows=("192.168.0.2:",)),
+                Command("lab exec web-0 -- curl -s -m 5 {vm-2}:8080/clientip", shows=("172.16.0.2:",)),
+                Command("lab exec n1 -- curl -s -m 5 {vm-2}:8080/clientip", shows=("192.168.0.2:",)),
             ),
             "in the VPC network a pod shows its own address to private destinations: the VPC has a route back to it.",
         ),
         Step(
             "vm-1 lets only the nodes' subnet in.",
             (
-                Command("lab exec n1 -- curl -s -m 2 {vm-1}:8080/clientip", shows=("192.168.0.2:",)),
+                Command("lab exec n1 -- curl -s -m 5 {vm-1}:8080/clientip", shows=("192.168.0.2:",)),
                 Command("lab exec web-0 -- curl -s -m 1 {vm-1}:8080/clientip", status=28),
                 Command("lab trace web-0 vm-1 --port 8080 | head -4", shows=("dropped", "nodes-only")),
             ),

@@ -12,7 +12,10 @@ import pytest
 from testbed.guide.registry import find_guides
 from tests.integration.test_cli_lab import Shell
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+
+LIMIT = 400
+"""Seconds for one verb: a guide is some thirty commands, each a program of its own, and others may use the machine."""
 
 
 @pytest.fixture
@@ -20,19 +23,24 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path, "unused")
 
 
+def told(shell: Shell, *arguments: str, status: int | None = 0) -> str:
+    """What ``lab labs ...`` says, however long the machine takes."""
+    process = shell.start("labs", *arguments)
+    out, err = process.communicate(timeout=LIMIT)
+    assert status in (None, process.returncode), f"lab labs {' '.join(arguments)}: {process.returncode}\n{out}\n{err}"
+    return out
+
+
 @pytest.mark.parametrize("name", find_guides())
 def test_a_guide_from_its_first_step_to_the_last(shell: Shell, name: str) -> None:
     try:
-        told = shell("labs", "start", name, "--no-pause")
-        assert "Your turn:" in told.stdout
-        before = shell("labs", "check", name, status=1)
-        assert "not yet" in before.stdout, "there is something to do"
-        assert "hint:" in before.stdout
-        shell("labs", "solve", name)
-        after = shell("labs", "check", name, status=None)
-        assert after.returncode == 0, after.stdout
-        assert f"{name}: done" in after.stdout
-        assert "is gone" in shell("labs", "stop", name).stdout
+        assert "Your turn:" in told(shell, "start", name, "--no-pause")
+        before = told(shell, "check", name, status=1)
+        assert "not yet" in before, "there is something to do"
+        assert "hint:" in before
+        told(shell, "solve", name)
+        assert f"{name}: done" in told(shell, "check", name)
+        assert "is gone" in told(shell, "stop", name)
         assert not (Path(shell.environment["CNLAB_RUN_ROOT"]) / name).exists()
     finally:
         shell("down", "--all")
@@ -40,10 +48,10 @@ def test_a_guide_from_its_first_step_to_the_last(shell: Shell, name: str) -> Non
 
 def test_leaving_in_the_middle_keeps_the_lab(shell: Shell) -> None:
     try:
-        told = shell("labs", "start", "vxlan", "--step", stdin="\n\nq\n")
-        assert "Step 3." in told.stdout
-        assert "Your turn" not in told.stdout
-        assert "the lab stays up" in told.stdout
+        begun = shell("labs", "start", "vxlan", "--step", stdin="\n\nq\n")
+        assert "Step 3." in begun.stdout
+        assert "Your turn" not in begun.stdout
+        assert "the lab stays up" in begun.stdout
         listed = {item["name"]: item for item in shell.json("labs")}
         assert listed["vxlan"]["running"]
         again = shell("labs", "start", "vxlan", "--no-pause", status=2)
