@@ -208,6 +208,12 @@ class Result:
         return tuple(sample for sample in self.samples if sample.error)
 
 
+def models_of(result: Result) -> tuple[str, ...]:
+    """Subjects that are models, in the order in which they were measured."""
+    found = dict.fromkeys(cell.subject for cell in result.cells)
+    return tuple(name for name in found if name != RAW and not name.startswith(PLAIN))
+
+
 def ordered(kinds: Iterable[Any], found: Iterable[Any]) -> tuple[Any, ...]:
     """Those of ``kinds`` that are in ``found``, in the order of ``kinds``."""
     there = set(found)

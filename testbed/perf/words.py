@@ -6,14 +6,9 @@ Nothing here knows how long a header is or how many switches a model has; the ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
-from testbed.perf.conditions import FOREIGN, foreign
-from testbed.perf.results import PLAIN, RAW, Cell, Facts, Figure, Measure, Path, Result, ordered
+from testbed.perf.results import Cell, Facts, Figure, Measure, Path, Result
 from testbed.perf.statistics import Quantity, ratio, to_raw
-
-PLAIN_TARGET, SERVICE_TARGET = 0.9, 0.8
-"""What a path should reach of the same hops on plain bridges, and a cluster address of the direct path."""
 
 VENDOR_LOSS = (0.05, 0.15)
 """What the vendor of the real cloud says a container tunnel loses (CCE user guide, "Container Tunnel Network")."""
@@ -40,12 +35,6 @@ def explain(result: Result, path: Path) -> tuple[str, ...]:
         *_say_hops(facts),
         *_say_headers(result, facts),
     )
-
-
-def models_of(result: Result) -> tuple[str, ...]:
-    """Subjects that are models, in the order in which they were measured."""
-    found = dict.fromkeys(cell.subject for cell in result.cells)
-    return tuple(name for name in found if name != RAW and not name.startswith(PLAIN))
 
 
 def _say_why(result: Result, path: Path, facts: Sequence[Facts]) -> Iterator[str]:
@@ -141,50 +130,6 @@ def _times(found: Quantity) -> str:
     return f"x{found.median:.3g}"
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One stream of TCP beside another path: ratio of throughputs, and of processor time for each byte (theirs by mine,
-    so that less than one is dearer too). ``disturbed``: others kept the processors busy; throughput is then what they
-    left over, and processor time decides.
-    """
-
-    what: str
-    rate: Quantity
-    cpu: Quantity | None
-    target: float
-    disturbed: bool
-
-    @property
-    def reached(self) -> bool:
-        judged = self.cpu if self.disturbed and self.cpu else self.rate
-        return judged.median >= self.target
-
-
-def judge(result: Result) -> tuple[Judged, ...]:
-    """Every path beside the same hops on plain bridges, then every cluster address beside the direct path."""
-    return (*_beside_plain(result), *_beside_direct(result))
-
-
-def _beside_plain(result: Result) -> Iterator[Judged]:
-    for model in models_of(result):
-        for path in ordered(Path, (cell.path for cell in result.cells if cell.subject == PLAIN + model)):
-            mine, plain = Cell(model, path, Measure.TCP_1), Cell(PLAIN + model, path, Measure.TCP_1)
-            yield from _judge(result, f"{model} {path} / plain bridges", mine, plain, PLAIN_TARGET)
-
-
-def _beside_direct(result: Result) -> Iterator[Judged]:
-    for model in models_of(result):
-        through, direct = (Cell(model, path, Measure.TCP_1) for path in (Path.CLUSTER_IP, Path.OTHER))
-        yield from _judge(result, f"{model} cluster-ip / direct", through, direct, SERVICE_TARGET)
-
-
-def _judge(result: Result, what: str, mine: Cell, other: Cell, target: float) -> Iterator[Judged]:
-    rate = ratio(result, mine, other, Figure.RATE)
-    if rate is not None:
-        disturbed = max(foreign(result, mine), foreign(result, other)) > FOREIGN
-        yield Judged(what, rate, ratio(result, other, mine, Figure.CPU), target, disturbed)
-
-
 def explain_tunnel(result: Result) -> tuple[str, ...]:
     """The tunnel beside the VPC network on the path where they differ, and the vendor's figure beside ours."""
     tunnel, vpc = (Cell(model, Path.OTHER, Measure.TCP_1) for model in ("tunnel", "vpc"))
@@ -192,33 +137,47 @@ def explain_tunnel(result: Result) -> tuple[str, ...]:
     facts = {item.subject: item for item in result.facts if item.path is Path.OTHER}
     if found is None or not {"tunnel", "vpc"} <= facts.keys():
         return ()
-    loss = 1 - found.median
-    inside = VENDOR_LOSS[0] <= loss <= VENDOR_LOSS[1]
-    agrees = ", and so it is here" if inside else ""
-    first = (
-        f"tunnel carries {found.median:.2f} ({found.low:.2f}-{found.high:.2f}) of what vpc carries to the other node: "
-        f"{abs(loss):.0%} {'less' if loss >= 0 else 'more'}; the vendor says 5-15 % less{agrees}."
-    )
-    said = [first]
-    latency = ratio(
-        result, Cell("tunnel", Path.OTHER, Measure.LATENCY), Cell("vpc", Path.OTHER, Measure.LATENCY), Figure.P50
-    )
-    if latency is not None:
-        said.append(f"Its latency (p50) is x{latency.median:.2f} of vpc's.")
-    if not inside:
-        said.append(_why_not(result, facts["tunnel"], facts["vpc"], loss))
+    said = [_say_loss(found)]
+    if (cpu := ratio(result, tunnel, vpc, Figure.CPU)) is not None:
+        said.append(f"A byte costs it {_times(cpu)} of vpc's processor time.")
+    if (latency := _latency(result)) is not None:
+        said.append(f"Its latency (p50) is {_times(latency)} of vpc's.")
+    if not VENDOR_LOSS[0] <= 1 - found.median <= VENDOR_LOSS[1]:
+        said.append(_why_not(result, facts["tunnel"], facts["vpc"], 1 - found.median))
     return tuple(said)
 
 
-def _why_not(result: Result, tunnel: Facts, vpc: Facts, loss: float) -> str:
-    mtus = {item.subject: item.client_mtu for item in result.conditions.subjects}
-    by_headers = 1 - payload_share(tunnel, mtus["tunnel"]) / payload_share(vpc, mtus["vpc"])
-    more = "more" if loss > VENDOR_LOSS[1] else "less"
+def _say_loss(found: Quantity) -> str:
+    loss, (least, most) = 1 - found.median, VENDOR_LOSS
+    if least <= loss <= most:
+        verdict = ", and so it is here"
+    else:
+        verdict = ", which is within the spread" if found.low <= 1 - least and found.high >= 1 - most else ""
     return (
-        f"Why {more}: {tunnel.header_bytes} header bytes alone make {by_headers:.1%}. The rest is work by the packet: "
-        f"look-ups (x{tunnel.passes:g} in tunnel, x{vpc.passes:g} in vpc for each packet and switch), and the "
-        f"switches' own wrapping, which has no device to help it on the {_datapath(result)} datapath."
+        f"tunnel carries {found.median:.2f} ({found.low:.2f}-{found.high:.2f}) of what vpc carries to the other node, "
+        f"{abs(loss):.0%} {'less' if loss >= 0 else 'more'}; the vendor says 5-15 % less{verdict}."
     )
+
+
+def _latency(result: Result) -> Quantity | None:
+    tunnel, vpc = (Cell(model, Path.OTHER, Measure.LATENCY) for model in ("tunnel", "vpc"))
+    return ratio(result, tunnel, vpc, Figure.P50)
+
+
+def _why_not(result: Result, tunnel: Facts, vpc: Facts, loss: float) -> str:
+    """Where the difference comes from, as far as it was seen."""
+    subjects = {item.subject: item for item in result.conditions.subjects}
+    mtus = {name: item.client_mtu for name, item in subjects.items()}
+    by_headers = 1 - payload_share(tunnel, mtus["tunnel"]) / payload_share(vpc, mtus["vpc"])
+    headers = f"{tunnel.header_bytes} header bytes alone make {by_headers:.1%}"
+    lookups = f"{tunnel.passes:g} look-ups by packet and switch against {vpc.passes:g}"
+    if loss > VENDOR_LOSS[1]:
+        return (
+            f"Why more: {headers}; the rest is work on every packet, {lookups} and the switches' own wrapping, which "
+            f"no device helps on the {_datapath(result)} datapath."
+        )
+    whole = "" if subjects["vpc"].offloads else ", and without offloads both models send every frame whole"
+    return f"Why less: {headers}, {lookups}; both are little beside what {tunnel.switches} switch entries cost{whole}."
 
 
 def _datapath(result: Result) -> str:

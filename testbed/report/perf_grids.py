@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from testbed.perf.compare import Row
 from testbed.perf.conditions import is_wide
-from testbed.perf.results import FIGURES, FIGURES_OF, RAW, Cell, Figure, Measure, Path, Result, ordered
+from testbed.perf.results import FIGURES, FIGURES_OF, RAW, Cell, Figure, Measure, Path, Result, models_of, ordered
 from testbed.perf.statistics import Quantity, raw_of, to_raw, value
-from testbed.perf.words import judge, models_of
+from testbed.perf.targets import judge
 
 TITLES = {
     Measure.TCP_1: "TCP, 1 stream",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from testbed.perf.results import FIGURES, RAW, Cell, Figure, Measure, Path, Result
+from testbed.perf.results import FIGURES, RAW, Cell, Figure, Measure, Path, Result, models_of
 from testbed.perf.statistics import Quantity, raw_of, value
-from testbed.perf.words import models_of
 from testbed.report.perf_grids import figure_title, paths_of
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
