@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from testbed.model.kubernetes import Service
 from testbed.model.planning.ledger import Ledger
+from testbed.model.planning.resolved import PlannedPod
 from testbed.operations.errors import BadRequestError
 from testbed.operations.kinds import Kind, find_kind
 from testbed.operations.memory import Memory
@@ -111,6 +113,7 @@ def _documents(memory: Memory, target: Target) -> list[Ref]:
     if kind.name == "Namespace":
         found += [ref for ref in refs if ref.namespace == target.name]
     if not found:
+        _refuse_made(memory, target)
         raise BadRequestError(f"the lab has no {target}{_nearest(target, same_kind)}")
     return found
 
@@ -121,6 +124,14 @@ def _refuse_undocumented(memory: Memory, target: Target) -> None:
     pool = next((f"node pool {node.pool.name}" for node in memory.nodes if node.name == target.name), None)
     of_whom = f"{pool} of its Cluster" if pool else "the object that it comes from"
     raise BadRequestError(f"{target} is made by the lab itself; change {of_whom} and apply that")
+
+
+def _refuse_made(memory: Memory, target: Target) -> None:
+    """What a cluster brings with it (cluster DNS) has no document of its own."""
+    made: dict[str, tuple[PlannedPod | Service, ...]] = {"Pod": memory.pods, "Service": memory.lab.services}
+    for item in made.get(target.kind.name, ()):
+        if (item.namespace, item.name) == (target.namespace, target.name) and item.source.line == 0:
+            raise BadRequestError(f"{target} was {item.source.file}; `dns: false` in that leaves it out")
 
 
 def _nearest(target: Target, candidates: Sequence[Ref]) -> str:

@@ -96,6 +96,7 @@ spec: {containers: [{name: echo, image: echo}]}
         (("deploy/wep",), "did you mean web?"),
         (("dploy/web",), "there is no kind 'dploy'; did you mean deploy?"),
         (("node/n1",), "node n1 is made by the lab itself; change node pool node of its Cluster and apply that"),
+        (("svc/kube-dns",), "the lab has no service kube-dns in namespace default"),
         (("pod",), "which pod? say: pod NAME, or pod/NAME"),
         (("pod/",), "'pod/' is not KIND/NAME"),
     ],
@@ -131,3 +132,9 @@ def test_a_pending_pod_is_no_host(demo: Memory) -> None:
         find_host(replace(demo, pods=pods), "db-0")
     with pytest.raises(BadRequestError, match="did you mean db-1"):
         find_host(demo, "db-11")
+
+
+@pytest.mark.parametrize("words", ["svc/kube-dns", "pod/kube-dns-n1"])
+def test_what_a_cluster_brings_with_it_says_how_to_leave_it_out(demo: Memory, words: str) -> None:
+    with pytest.raises(BadRequestError, match="was made for Cluster/demo; `dns: false` in that leaves it out"):
+        edits.plan_delete(demo, edits.read_targets((words,), "kube-system"))
