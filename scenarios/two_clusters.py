@@ -40,10 +40,10 @@ spec:
 """
 
 
-@scenario("topologies/two-clusters.yaml", models=("tunnel", "vpc"))
+@scenario("topologies/two-clusters.yaml", models=("tunnel", "vpc", "eni"))
 def two_clusters(lab: RunningLab, checks: Checks) -> None:
     """Two clusters in one VPC"""
-    {"tunnel": tunnel, "vpc": vpc}[lab.model](lab, checks)
+    {"tunnel": tunnel, "vpc": vpc, "eni": eni}[lab.model](lab, checks)
 
 
 def tunnel(lab: RunningLab, checks: Checks) -> None:
@@ -73,3 +73,12 @@ def vpc(lab: RunningLab, checks: Checks) -> None:
     checks.allowed(37, "after the node group lets the other's range in", seen, source=east.address, server=west.name)
     reason = lab.refusal(lab.document_with("Cluster", "west", SAME_RANGE))
     checks.that(37, "overlapping ranges are refused", "overlap" in reason, "refused: overlap", reason or "accepted")
+
+
+def eni(lab: RunningLab, checks: Checks) -> None:
+    """Pods of both have addresses of the VPC, and the ENI groups that clusters make let the VPC in."""
+    east, west = lab.pod("web-east"), lab.pod("web-west")
+    seen = east.http(west.address, ECHO)
+    checks.allowed(0, "pod to a pod of the other cluster", seen, source=east.address, server=west.name)
+    checks.allowed(0, "and back", west.http(east.address, ECHO), source=west.address, server=east.name)
+    checks.allowed(0, "pod to a node of the other cluster", east.ping(lab.node("west-1").address))
