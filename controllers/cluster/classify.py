@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from controllers.cluster.fields import OUT_PORT, SOURCE, UNTAGGED, Source
 from controllers.cluster.view import NodeView
-from controllers.openflow import ANY, LOCAL, Flow, Match, PopVlan, SetField, match
+from controllers.openflow import ANY, LOCAL, CtClear, Flow, Match, PopVlan, SetField, match
 from controllers.openflow.fields import ARP, IPV4
 from testbed.model.desired import PATCH_EX_PORT, TUNNEL_PORT, NetworkModel
 
@@ -38,9 +38,11 @@ def _never(view: NodeView) -> Iterator[Flow]:
 
 
 def _from_node(view: NodeView) -> Iterator[Flow]:
+    """What the kernel's connection table thinks of a packet comes along on the kernel's datapath, and is not ours."""
     arp, packet = match(in_port=LOCAL, eth_type=ARP), match(in_port=LOCAL, eth_type=IPV4)
     yield _source(view, 200, arp, Source.NODE, "arp", "the node asks")
-    yield _source(view, 200, packet, Source.NODE, "unhide", "from the node")
+    forget = (CtClear(), SetField(SOURCE, Source.NODE))
+    yield Flow("classify", 200, packet, forget, "unhide", owner=view.node.owner, note="from the node")
 
 
 def _from_fabric(view: NodeView) -> Iterator[Flow]:
