@@ -17,7 +17,7 @@ from testbed.emulation.waiting import until
 from testbed.operations.injection import clear_faults, take_link_down
 from tests.integration.test_cli_lab import DEMO, Shell
 
-pytestmark = [pytest.mark.root, pytest.mark.datapath]
+pytestmark = pytest.mark.root
 
 
 NETEM = os.geteuid() == 0 and has_netem()
@@ -86,6 +86,7 @@ def test_a_pod_without_its_cable(lab: Shell) -> None:
     assert pings(lab, "db-0", "db-1")
 
 
+@pytest.mark.datapath
 @pytest.mark.skipif(not NETEM, reason="the kernel has no netem")
 def test_a_bad_cable_delays_and_loses(lab: Shell) -> None:
     address = lab.json("get", "pod/db-1")["status"]["podIP"]

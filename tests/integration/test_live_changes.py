@@ -13,7 +13,7 @@ from testbed.operations.waiting import read_status
 from testbed.scenario import RunningLab
 from testbed.scenario.registry import ROOT
 
-pytestmark = [pytest.mark.root, pytest.mark.datapath]
+pytestmark = pytest.mark.root
 
 EIP = """
 apiVersion: cnlab.dev/v1
