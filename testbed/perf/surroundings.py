@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import re
 import socket
 import struct
 import subprocess
@@ -26,6 +27,7 @@ _TOOLS = {
     "wrk": ("wrk", "--version"),
     "ovs-vswitchd": ("ovs-vswitchd", "--version"),
 }
+_COLOUR = re.compile(r"\x1b?\[[\d;]*m")
 _PACKAGES = {"ovs-vswitchd": "openvswitch-switch"}
 
 
@@ -50,8 +52,9 @@ def read_tools() -> tuple[tuple[str, str], ...]:
 
 
 def _version(lines: Sequence[str]) -> str:
+    """The first line with a number in it, without colours and what tools put after it."""
     line = next((line for line in lines if any(letter.isdigit() for letter in line)), lines[0])
-    return line.split(" Copyright")[0].strip(" =#:[]").replace("[2;35m", "").replace("[0m", "").strip(" =#\x1b")
+    return _COLOUR.sub("", line).split(" Copyright")[0].split(" [")[0].strip(" =#:")
 
 
 def read_subject(subject: Subject, congestion: str) -> SubjectConditions:

@@ -6,6 +6,7 @@ import time
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from testbed.observe.status_items import Column
@@ -38,8 +39,10 @@ class LiveView:
         yield Text(f"perf: {self._step} ...")
         if not self._all:
             return
-        yield ProgressBar(total=self._all, completed=self._done, width=min(60, options.max_width))
-        yield Text(f"{self._done} of {self._all} samples{self._left()}")
+        line = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=self._all, completed=self._done, width=min(40, options.max_width // 2))
+        line.add_row(bar, Text(f"{self._done} of {self._all} samples{self._left()}"))
+        yield line
         columns = [Column("CELL"), Column("SO FAR", right=True), Column("")]
         newest = list(self._samples.items())[-_SHOWN:]
         yield render_table(columns, [_row(cell, samples) for cell, samples in newest])
