@@ -85,4 +85,4 @@ def reached(checks: Checks, number: int, client: Host, what: str, address: objec
 
 
 def not_reached(checks: Checks, number: int, client: Host, what: str, address: object) -> None:
-    checks.blocked(number, f"{client} to {what}", client.http(str(address), NODE_PORT))
+    checks.blocked(number, f"{client} to {what}", client.http(str(address), NODE_PORT, timeout=1.0))

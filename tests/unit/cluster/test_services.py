@@ -14,7 +14,7 @@ from controllers.cluster.service.served import Scope, Verdict, choose, serve
 from controllers.openflow import Flow
 from controllers.openflow.diff import plan_changes
 from controllers.openflow.fields import LOCAL
-from controllers.openflow.packets import Packet, tcp, udp
+from controllers.openflow.packets import SOURCE_PORT, Packet, ping, tcp, udp
 from controllers.openflow.simulate import FakeSwitch
 from testbed.model.desired import (
     NODE_PORT_ADDRESS,
@@ -162,6 +162,44 @@ def test_no_endpoints_goes_to_the_kernel_to_be_refused(model: NetworkModel) -> N
     )
     back = here.send(node.packet.reply(), in_port=LOCAL).only
     assert (back.port, back.packet.get("ipv4_src"), back.packet.get("ipv4_dst")) == (LOCAL, "10.247.0.11", N1)
+
+
+def test_a_refusal_comes_back_to_a_pod_with_a_sub_eni() -> None:
+    """By br-int: with the Service's address the VPC would not let it in."""
+    here = switch(ENI, states.service(ENI, "none", 11, ""))
+    asked = here.send(from_a(ENI, "10.247.0.11"), in_port=100).only
+    back = here.send(asked.packet.reply(), in_port=LOCAL).only
+    assert (back.port, back.packet.get("ipv4_src")) == (100, "10.247.0.11")
+    assert (back.packet.get("ipv4_dst"), back.packet.get("eth_dst")) == (ADDRESSES[ENI]["a"], pod_mac("a"))
+
+
+def test_in_eni_an_answer_has_the_pods_own_address_until_the_vpc_has_carried_it() -> None:
+    """a asks, b of the same node is chosen: the VPC's spoof guard lets b speak as itself only."""
+    here = switch(ENI, states.service(ENI, "web", 9, "b"))
+    a, b = ADDRESSES[ENI]["a"], ADDRESSES[ENI]["b"]
+    there = here.send(from_a(ENI, "10.247.0.9"), in_port=100).only
+    assert (there.port, there.packet.get("ipv4_src"), there.packet.get("ipv4_dst")) == (1, a, b)
+    answer = tcp(b, a, SOURCE_PORT, 8080, eth_src=pod_mac("b"))
+    out = here.send(answer, in_port=101).only
+    assert (out.port, out.packet.get("ipv4_src")) == (1, b)
+    back = here.send(answer.but(vlan_vid=7), in_port=1).only
+    assert (back.port, back.packet.get("ipv4_src"), back.packet.get("ipv4_dst")) == (100, "10.247.0.9", a)
+
+
+@ANY_MODEL
+def test_in_ipvs_mode_the_node_has_the_whole_address(model: NetworkModel) -> None:
+    """It answers pings, and refuses ports that no Service has there; by iptables both are left alone."""
+    balancer = IPv4Address("10.0.0.50")
+    plain = states.service(model, "web", 9, "b", external_addresses=(balancer,))
+    here, other = switch(model, replace(plain, bound=True)), switch(model, plain)
+    for address in ("10.247.0.9", str(balancer)):
+        echo = ping(ADDRESSES[model]["a"], address, eth_src=pod_mac("a"))
+        answer = here.send(echo, in_port=100).only
+        assert (answer.port, answer.packet.get("icmpv4_type")) == (100, "0")
+        assert (answer.packet.get("ipv4_src"), answer.packet.get("eth_dst")) == (address, pod_mac("a"))
+        refused = here.send(from_a(model, address, 81), in_port=100).only
+        assert (refused.port, refused.packet.get("eth_src")) == (LOCAL, REFUSE_MAC)
+        assert 100 not in other.send(echo, in_port=100).ports
 
 
 @ANY_MODEL

@@ -41,6 +41,16 @@ def test_every_name_that_is_referred_to_is_declared() -> None:
     assert named_uuids(operations) <= declared
 
 
+def test_zones_that_forget_soon() -> None:
+    operations = ovsdb.insert_brief_zones((1, 2), "netdev")
+    (datapath,) = rows(operations, "Datapath")
+    assert [zone for zone, _ in datapath["ct_zones"][1]] == [1, 2]
+    assert named_uuids(operations) <= {item.get("uuid-name") for item in operations}
+    (policy,) = rows(operations, "CT_Timeout_Policy")
+    assert policy["timeouts"] == ["map", [["tcp_close", 1]]]
+    assert ovsdb.insert_brief_zones((), "netdev") == []
+
+
 def named_uuids(value: Any) -> set[str]:
     if isinstance(value, list) and len(value) == 2 and value[0] == "named-uuid":
         return {value[1]}
