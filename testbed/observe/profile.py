@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
@@ -16,9 +16,8 @@ from typing import Any
 from testbed.emulation.errors import EmulationError
 from testbed.emulation.processes import run_in
 from testbed.emulation.rundir import RunDir
-from testbed.model.kubernetes import Container
-from testbed.model.planning.resolved import PlannedHost, PlannedNode, PlannedPod
 from testbed.observe import probes
+from testbed.observe.cast import Cast, Path, choose_cast, plan_paths
 from testbed.observe.flows import read_flows
 from testbed.observe.status import View
 from testbed.observe.trace.results import Hop, Question, Way
@@ -55,41 +54,18 @@ class Profile:
     sections: tuple[Section, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Who plays which role. ``near`` and ``far`` are servers beside the client and on another node."""
-
-    client: PlannedPod
-    node: PlannedNode
-    near: PlannedPod | None
-    far: PlannedPod | None
-    far_node: PlannedNode | None
-    server: PlannedHost | None
-    peer: PlannedHost | None
-    internet: PlannedHost | None
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """One way of access; ``source`` is a namespace of the lab."""
-
-    title: str
-    source: str
-    address: IPv4Address
-    port: int
-
-
 def read_profile(view: View, name: str, note: Note) -> Profile:
     """Measure it all. Raises ``EmulationError`` when a part of the lab does not answer or there is no pod to ask."""
     cast = choose_cast(view.memory)
+    paths = tuple(plan_paths(cast, view.fabric, view.clusters))
     with tracing(view) as tracer:
         sections = (
             _section("addresses", note, lambda: _addresses(view.rundir, view.memory, cast)),
             _section("MTU", note, lambda: _mtus(view.rundir, cast)),
-            _section("hops", note, lambda: _hops(tracer, plan_paths(view, cast))),
+            _section("hops", note, lambda: _hops(tracer, paths)),
             _section("flows", note, lambda: _flows(view, cast)),
             _section("routes", note, lambda: _routes(view, cast)),
-            _section("verdicts", note, lambda: _verdicts(view.rundir, plan_paths(view, cast))),
+            _section("verdicts", note, lambda: _verdicts(view.rundir, paths)),
         )
     return Profile(name, view.memory.datapath, sections)
 
@@ -97,88 +73,6 @@ def read_profile(view: View, name: str, note: Note) -> Profile:
 def _section(title: str, note: Note, read: Callable[[], Iterator[tuple[str, str]]]) -> Section:
     note(title)
     return Section(title, tuple(read()))
-
-
-# who and where ---------------------------------------------------------------------------------------------
-
-
-def choose_cast(memory: Memory) -> Cast:
-    """The client is the first pod that has servers beside it and elsewhere, or as much of that as there is."""
-    pods = [pod for pod in memory.pods if pod.node and pod.address and not pod.host_network]
-    if not pods:
-        raise EmulationError("no pod of the lab has a node and an address; add a Deployment or a Pod to compare")
-    client = max(pods, key=lambda pod: (_near(pods, pod) is not None) + (_far(pods, pod) is not None))
-    near, far = _near(pods, client), _far(pods, client)
-    nodes = {(node.cluster, node.name): node for node in memory.nodes}
-    node = nodes[client.cluster, client.node or ""]
-    servers = [host for host in memory.hosts if host.vpc and host.filtered and not host.cluster and port_of(host)]
-    return Cast(
-        client,
-        node,
-        near,
-        far,
-        nodes[far.cluster, far.node or ""] if far else None,
-        next((host for host in servers if host.vpc == node.vpc), None),
-        next((host for host in servers if host.vpc != node.vpc), None),
-        next((host for host in memory.hosts if host.vpc is None and port_of(host)), None),
-    )
-
-
-def _near(pods: list[PlannedPod], client: PlannedPod) -> PlannedPod | None:
-    return next((pod for pod in pods if pod.node == client.node and pod is not client and port_of(pod)), None)
-
-
-def _far(pods: list[PlannedPod], client: PlannedPod) -> PlannedPod | None:
-    return next((pod for pod in pods if pod.node != client.node and port_of(pod)), None)
-
-
-def port_of(host: PlannedHost | PlannedPod) -> int:
-    """The first TCP port that its containers declare; 0: none."""
-    containers: tuple[Container, ...] = (
-        host.containers if isinstance(host, PlannedHost) else host.template.spec.containers
-    )
-    return next((port.port for item in containers for port in item.ports if port.protocol.lower() == "tcp"), 0)
-
-
-def plan_paths(view: View, cast: Cast) -> Iterator[Path]:
-    """Every way of access for which the lab has both ends."""
-    pod, node = cast.client.host, cast.node.name
-    for title, target in (
-        ("pod to pod on one node", cast.near),
-        ("pod to pod on another node", cast.far),
-        ("pod to VPC server", cast.server),
-        ("pod to peered VPC", cast.peer),
-        ("pod to internet", cast.internet),
-    ):
-        if target is not None and target.address is not None:
-            yield Path(title, pod, target.address, port_of(target))
-    if cast.far is not None and cast.far.address is not None:
-        for title, source in (("VPC server to pod", cast.server), ("peered VPC to pod", cast.peer)):
-            if source is not None:
-                yield Path(title, source.name, cast.far.address, port_of(cast.far))
-        yield Path("node to pod on another node", node, cast.far.address, port_of(cast.far))
-    yield from _service_paths(view, cast, pod)
-
-
-def _service_paths(view: View, cast: Cast, pod: str) -> Iterator[Path]:
-    """ClusterIP, NodePort and load balancer, each by the first Service that has endpoints and that way."""
-    ports = [port for cluster in view.clusters.clusters for port in cluster.services]
-    ports = [
-        port
-        for port in ports
-        if port.endpoints and port.protocol.value == "tcp" and not port.service.startswith("kube-")
-    ]
-    inside = next((port for port in ports if port.cluster_ip and not (port.internal_local or port.node_port)), None)
-    if inside is not None and inside.cluster_ip is not None:
-        yield Path("pod to ClusterIP", pod, inside.cluster_ip, inside.port)
-    by_node = next((port for port in ports if port.node_port and not port.external_local), None)
-    if by_node is not None and cast.server is not None:
-        yield Path("VPC server to NodePort", cast.server.name, cast.node.address, by_node.node_port or 0)
-    balancer = next((item for item in view.fabric.load_balancers if any(one.members for one in item.listeners)), None)
-    if balancer is not None and cast.server is not None:
-        listener = next(one for one in balancer.listeners if one.members)
-        yield Path("VPC server to load balancer", cast.server.name, balancer.address, listener.port)
-        yield Path("pod to load balancer", pod, balancer.address, listener.port)
 
 
 # what is measured ------------------------------------------------------------------------------------------
@@ -240,7 +134,7 @@ def _largest(rundir: RunDir, namespace: str, address: IPv4Address) -> int:
     return low
 
 
-def _hops(tracer: Tracer, paths: Iterator[Path]) -> Iterator[tuple[str, str]]:
+def _hops(tracer: Tracer, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
     for path in paths:
         found = tracer.trace(Question(path.source, path.source, str(path.address), path.address, "tcp", path.port))
         yield path.title, _way(found.there)
@@ -289,7 +183,7 @@ def _routes(view: View, cast: Cast) -> Iterator[tuple[str, str]]:
             yield f"{title}: {route['dst']}", f"{via}dev {route['dev']}"
 
 
-def _verdicts(rundir: RunDir, paths: Iterator[Path]) -> Iterator[tuple[str, str]]:
+def _verdicts(rundir: RunDir, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
     for path in paths:
         seen = probes.http(rundir.namespace(path.source), path.address, path.port, timeout=SILENCE)
         yield path.title, f"{seen.verdict}, the server sees {seen.client}" if seen.client else str(seen.verdict)
