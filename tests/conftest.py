@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 HOST_WATCHERS = ("test_cli_killed", "test_emulation_machine", "test_emulation_roots", "test_leaks")
 """Modules whose tests compare the machine before and after, or put things of a user's on it: one at a time."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--conformance", type=Path, help="folder with expected results that others have published")
+
+
+@pytest.fixture(scope="session")
+def conformance(request: pytest.FixtureRequest) -> Path:
+    """The folder of ``--conformance``; without it the test is left out."""
+    folder = request.config.getoption("--conformance")
+    if folder is None:
+        pytest.skip("left out: no --conformance FOLDER")
+    assert isinstance(folder, Path)
+    return folder
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist writes the groups into the tests' names
