@@ -66,10 +66,11 @@ class Stage:
     targets: dict[str, str]
 
 
-@pytest.fixture(scope="module", params=["tunnel", "vpc", "eni"])
+@pytest.fixture(scope="module", params=["tunnel", "vpc", "eni", "vpc, ipvs"])
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    model: str = request.param
-    text = (ROOT / "topologies/services.yaml").read_text().replace("networkModel: tunnel", f"networkModel: {model}")
+    model, _, proxy = request.param.partition(", ")
+    wanted = f"networkModel: {model}\n  kubeProxyMode: {proxy or 'iptables'}"
+    text = (ROOT / "topologies/services.yaml").read_text().replace("networkModel: tunnel", wanted)
     path = tmp_path_factory.mktemp("spec") / "lab.yaml"
     path.write_text(text)
     rundir = RunDir.of(f"trace-{secrets.token_hex(4)}")
@@ -103,13 +104,18 @@ def targets(lab: RunningLab) -> dict[str, str]:
         "DNAT": "for-dnat",
         "Ingress": "ing/front",
         "Ingress, a host without a rule": "ing/front other.test",
+        "ping to a pod": "web-0/icmp",
+        "ping to a ClusterIP": "svc/web/icmp",
+        "ping to a gateway": "192.168.1.1/icmp",
         "server": "vm-1",
         "internet": "inet:80",
     }
 
 
 def ask(view: View, source: str, target: str) -> Question:
-    """``n1:30080``, ``ing/front other.test``."""
+    """``n1:30080``, ``ing/front other.test``, ``web-0/icmp``."""
+    if target.endswith("/icmp"):
+        return read_question(view, source, target.removesuffix("/icmp"), "icmp", 0, "default")
     word, _, host = target.partition(" ")
     word, _, port = word.partition(":")
     return read_question(view, source, word, "tcp", int(port or 0), "default", Request(host) if host else None)
@@ -132,6 +138,8 @@ def send(lab: RunningLab, question: Question, traced: Trace) -> set[Finding]:
     namespace = lab.rundir.namespace(question.namespace)
     servers = traced.relay.servers if traced.relay else ()
     chosen = traced.others or len(servers) > 1 or any(server.others for server in servers)
+    if question.protocol == "icmp":
+        return {_finding(probes.ping(namespace, question.address, TIMEOUT))}
     wanted = question.request or Request("")
     seen = [
         probes.http(namespace, question.address, question.port, wanted.path, wanted.host, TIMEOUT)
@@ -150,7 +158,7 @@ def said(traced: Trace) -> set[Finding]:
     """Of each choice, those of a proxy among them."""
     ends = [end for one in (traced, *traced.others) for end in (one.relay.servers if one.relay else ()) or (one,)]
     return {
-        (str(one.verdict), one.seen_source if one.verdict is Verdict.ALLOWED else "")
+        (str(one.verdict), one.seen_source if one.verdict is Verdict.ALLOWED and one.question.port else "")
         for end in ends
         for one in (end, *end.others)
     }

@@ -18,7 +18,9 @@ from testbed.observe.trace.tracking import Connections, translate_to
 Neighbour = Callable[[str, str, IPv4Address, IPv4Address], tuple[str, str]]
 
 _STATES = {"new": "new", "est": "established", "rel": "related", "inv": "invalid"}
-_BEFORE_CONNTRACK, _AFTER_CONNTRACK = (-1000, -201), (-199, 1000)
+_BEFORE_CONNTRACK, _BEFORE_DNAT, _AFTER_DNAT = (-1000, -201), (-199, -101), (-99, 1000)
+_BEFORE_SNAT, _AFTER_SNAT = (-1000, 99), (101, 1000)
+"""Priorities of a hook's chains before and after what conntrack and translation do there."""
 
 
 class _EndedError(Exception):
@@ -90,8 +92,10 @@ class KernelHop:
         context = Context(iif=self.at.device)
         packet = self._filter("prerouting", packet, context, _BEFORE_CONNTRACK)
         packet = self._track(packet)
-        packet = self._filter("prerouting", packet, replace(context, state=self.state), _AFTER_CONNTRACK)
-        return self._translate("prerouting", packet, context)
+        context = replace(context, state=self.state)
+        packet = self._filter("prerouting", packet, context, _BEFORE_DNAT)
+        packet = self._translate("prerouting", packet, context)
+        return self._filter("prerouting", packet, context, _AFTER_DNAT)
 
     def _deliver(self, first: Packet, packet: Packet) -> tuple[Packet, Place]:
         context = Context(iif=self.at.device, state=self.state)
@@ -115,9 +119,12 @@ class KernelHop:
             packet = replace(packet, source=route.source or packet.destination)
         first = packet
         if self.has_rules:
+            packet = self._filter("output", packet, Context(oif=route.device), _BEFORE_CONNTRACK)
             packet = self._track(packet)
-            packet = self._filter("output", packet, Context(oif=route.device, state=self.state))
-            packet = self._translate("output", packet, Context(oif=route.device))
+            context = Context(oif=route.device, state=self.state)
+            packet = self._filter("output", packet, context, _BEFORE_DNAT)
+            packet = self._translate("output", packet, context)
+            packet = self._filter("output", packet, context, _AFTER_DNAT)
             if packet.destination != first.destination:
                 route = self._route_out(packet)
         if route.local:
@@ -137,8 +144,9 @@ class KernelHop:
     def _send_out(self, first: Packet, packet: Packet, route: RouteAnswer) -> tuple[Packet, Place]:
         context = Context(self.at.device, route.device, self.state)
         if self.has_rules:
+            packet = self._filter("postrouting", packet, context, _BEFORE_SNAT)
             packet = self._translate("postrouting", packet, context)
-            packet = self._filter("postrouting", packet, context)
+            packet = self._filter("postrouting", packet, context, _AFTER_SNAT)
             self._remember(first, packet)
         hop = route.gateway or packet.destination
         mac, why = self.neighbour(self.name, route.device, hop, packet.source)

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from testbed.observe.status import View
 from testbed.observe.trace.advice import advise, advise_answer
 from testbed.observe.trace.machine import Machine
-from testbed.observe.trace.packet import ECHO_REQUEST, Packet
+from testbed.observe.trace.packet import ECHO_REPLY, ECHO_REQUEST, Packet
 from testbed.observe.trace.results import Decision, Outcome, Question, Relay, Request, Trace, Way
 from testbed.observe.trace.walk import Walk
 from testbed.observe.verdicts import Verdict
@@ -74,6 +74,8 @@ class Tracer:
             return self._stopped(question, there, walk)
         if there.outcome is Outcome.NOT_SENT:
             return Trace(question, Verdict.ERROR, there.reason, there, None, warnings=tuple(walk.warnings))
+        if there.packet.icmp_type == ECHO_REPLY and question.protocol == "icmp":
+            return self._answered_on_the_way(question, there, walk)
         refused = there.outcome is Outcome.REFUSED
         willing, why = (False, there.reason) if refused else self._answers(there)
         answer = there.packet.answer() if willing else there.packet.refusal()
@@ -88,6 +90,14 @@ class Tracer:
         if self.machine.kernel(there.host).listens(packet.protocol, packet.destination, packet.destination_port):
             return True, ""
         return False, f"nothing listens on {packet.protocol.upper()} port {packet.destination_port} of {there.host}"
+
+    def _answered_on_the_way(self, question: Question, there: Way, walk: Walk) -> Trace:
+        """A switch answers pings to a gateway and to Services of IPVS: the way there is the way back as well."""
+        if problem := _not_the_answer(question, there):
+            return Trace(question, Verdict.DROPPED, problem, there, None, warnings=tuple(walk.warnings))
+        switch = next((hop.where for hop in there.hops if hop.after.icmp_type == ECHO_REPLY), there.host)
+        summary = f"{switch} answers for {question.address}"
+        return Trace(question, Verdict.ALLOWED, summary, there, None, warnings=tuple(walk.warnings))
 
     def _stopped(self, question: Question, there: Way, walk: Walk) -> Trace:
         where = there.last.where if there.last else question.namespace
