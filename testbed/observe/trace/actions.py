@@ -80,9 +80,7 @@ def apply_set(packet: Packet, argument: str) -> Packet:
     values = {name: value.partition("/")[0] for name, value in values.items()}
     match header.name:
         case "eth":
-            return replace(
-                packet, eth_src=values.get("src", packet.eth_src), eth_dst=values.get("dst", packet.eth_dst)
-            )
+            return replace(packet, eth_src=values.get("src", packet.eth_src), eth_dst=values.get("dst", packet.eth_dst))
         case "ipv4":
             return _set_ip(packet, values)
         case "tcp" | "udp":
