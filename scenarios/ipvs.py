@@ -5,7 +5,7 @@ from __future__ import annotations
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 WEB = ("web-0", "web-1")
-INGRESS_PORT = 8000
+INGRESS_PORT, NODE_PORT = 8000, 30095
 
 
 @scenario("topologies/ipvs.yaml")
@@ -18,6 +18,26 @@ def ipvs(lab: RunningLab, checks: Checks) -> None:
         checks.allowed(43, f"{asker} pings a ClusterIP: the node has it", asker.ping(address))
         checks.refused(0, f"{asker} to a port that the Service lacks", asker.http(address, 81))
     shared_balancer(lab, checks, client, node)
+    if lab.model != "eni":
+        local_policy(lab, checks)
+
+
+def local_policy(lab: RunningLab, checks: Checks) -> None:
+    """NodePort Local where the mode makes a difference: at a node, n2, that has no endpoint."""
+    n1, n2 = lab.node("n1"), lab.node("n2")
+    seen = lab.pod("client-2").http(n2.address, NODE_PORT)
+    checks.allowed(0, "a pod to its own node, which has no endpoint", seen, server="solo")
+    seen = n2.http(n2.address, NODE_PORT)
+    if lab.model == "vpc":
+        checks.allowed(0, "that node to itself", seen, server="solo")
+    else:
+        checks.blocked(0, "that node to itself", seen)
+    checks.blocked(46, "a VPC server to it", lab.host("vm-1").http(n2.address, NODE_PORT))
+    seen = lab.pod("client").http(n1.address, NODE_PORT)
+    if lab.model == "vpc":
+        checks.blocked(48, "a pod to its own node, which has an endpoint", seen)
+    else:
+        checks.allowed(49, "a pod to its own node, which has an endpoint", seen, server="solo")
 
 
 def shared_balancer(lab: RunningLab, checks: Checks, client: Host, node: Host) -> None:

@@ -66,8 +66,18 @@ def _local_node_port(served: Served, number: int, here: Choice, model: NetworkMo
     note = f"node port {number}, this node's endpoints"
     choice = own_stack_only(here) if model is NetworkModel.ENI else here
     yield Entry(200, _to_node_port(served, number), choice, note)
-    if model is NetworkModel.VPC:
+    if served.port.bound and here is DROPPED and model is not NetworkModel.ENI:
+        yield from _without_endpoint(served, number, model)
+    elif model is NetworkModel.VPC:
         yield Entry(300, _to_node_port(served, number, Source.POD), DROPPED, f"{note}, from this node's pods")
+
+
+def _without_endpoint(served: Served, number: int, model: NetworkModel) -> Iterator[Entry]:
+    """IPVS, a node that has none: its pods reach any endpoint; its own stack none in ``tunnel``. As documented."""
+    pods, own = (_to_node_port(served, number, source) for source in (Source.POD, Source.NODE))
+    yield Entry(300, pods, choose(served), f"node port {number}, from this node's pods", hide=True)
+    if model is NetworkModel.TUNNEL:
+        yield Entry(300, own, DROPPED, f"node port {number}, from the node itself, which has no endpoint")
 
 
 def _external(served: Served, address: IPv4Address, choice: Choice, hide: bool) -> Iterator[Entry]:
