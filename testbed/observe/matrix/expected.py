@@ -67,10 +67,10 @@ class Expectations:
         return seen
 
     def _service(self, source: Member, target: Member) -> Expected:
-        """Every endpoint that may be chosen, each by itself."""
-        cluster, port = self._find(target)
+        """Every endpoint that may be chosen, each by itself; the address is what the source's cluster knows by it."""
         one = self._party(source)
-        if one.cluster is None or one.cluster.name != cluster.name:
+        port = _port_at(one.cluster, target) if one.cluster else None
+        if port is None:
             raise DeniedError("cluster addresses are known inside of the cluster only")
         endpoints = [each for each in port.endpoints if each.ready]
         if port.internal_local and one.node is not None:
@@ -103,10 +103,7 @@ class Expectations:
                         return pod.owner
         return ""
 
-    def _find(self, target: Member) -> tuple[ClusterState, ServicePort]:
-        protocol = target.protocol or Protocol.TCP
-        for cluster in self.clusters.clusters:
-            for port in cluster.services:
-                if (port.cluster_ip, port.port, port.protocol) == (target.address, target.port, protocol):
-                    return cluster, port
-        raise LookupError(f"no Service has {target.address}")
+
+def _port_at(cluster: ClusterState, target: Member) -> ServicePort | None:
+    wanted = (target.address, target.port, target.protocol or Protocol.TCP)
+    return next((one for one in cluster.services if (one.cluster_ip, one.port, one.protocol) == wanted), None)

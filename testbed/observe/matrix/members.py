@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -39,14 +40,15 @@ def find_members(lab: Memory | Plan, kinds: Sequence[str] = KINDS) -> tuple[Memb
 
 
 def find_services(clusters: ClustersState) -> tuple[Member, ...]:
-    """Each port of each Service, by its cluster address."""
-    return tuple(
+    """Each port of each Service, by its cluster address; what two clusters have alike is there once."""
+    found = (
         Member(_service_word(port), "service", f"Service/{port.service}", port.cluster_ip,
                port=port.port, protocol=port.protocol)
         for cluster in clusters.clusters
         for port in cluster.services
         if port.cluster_ip is not None
     )  # fmt: skip
+    return tuple({member.word: member for member in found}.values())
 
 
 def choose(members: Sequence[Member], words: Sequence[str]) -> tuple[Member, ...]:
@@ -62,9 +64,12 @@ def choose(members: Sequence[Member], words: Sequence[str]) -> tuple[Member, ...
 
 
 def _pods(lab: Memory | Plan) -> Iterator[Member]:
+    """A name that pods of two clusters have is no word for either: then it is that of their namespace."""
+    names = Counter((pod.namespace, pod.name) for pod in lab.pods)
     for pod in lab.pods:
         if pod.address is not None and pod.node is not None and not pod.host_network:
             name = pod.name if pod.namespace == "default" else f"pod/{pod.namespace}/{pod.name}"
+            name = name if names[pod.namespace, pod.name] == 1 else pod.host
             yield Member(name, "pod", pod.owner, pod.address, pod.host)
 
 
