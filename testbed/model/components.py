@@ -45,10 +45,15 @@ def proxy_container() -> Container:
 def version_of(files: Mapping[str, str]) -> str:
     """A number of 32 bits that tells configurations apart. The running component says it when it is asked:
 
-    the DNS server as the serial number of its zone, the proxy at ``PROXY_ALIVE_PORT``.
+    the DNS server as the serial number of its zone, the proxy by status 200 for this path at ``PROXY_ALIVE_PORT``.
     """
     digest = hashlib.blake2b(repr(sorted(files.items())).encode(), digest_size=4).digest()
     return str(int.from_bytes(digest, "big"))
+
+
+def reload_probe(version: str) -> Probe:
+    """What a proxy passes once it answers by the configuration of ``version``."""
+    return Probe("httpGet", str(PROXY_ALIVE_PORT), path=f"/{version}", host="127.0.0.1")
 
 
 def is_component(image: str) -> bool:

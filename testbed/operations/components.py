@@ -31,23 +31,23 @@ def wait_reloaded(rundir: RunDir, before: str, wanted: WorkloadsState) -> None:
     waiting = [item for item in wanted.workloads if item.files and _differs(item, old.get(item.uid))]
 
     def reloaded() -> bool:
-        waiting[:] = [item for item in waiting if read_version(rundir, item) != dict(item.files).get(VERSION)]
+        waiting[:] = [item for item in waiting if not answers_by(rundir, item, dict(item.files).get(VERSION, ""))]
         return not waiting
 
     with suppress(WaitedInVainError):
         until(reloaded, LIMIT, "components to read their configuration")
 
 
-def read_version(rundir: RunDir, workload: Workload) -> str | None:
-    """The version that the running component says it has; None when it says nothing."""
+def answers_by(rundir: RunDir, workload: Workload, version: str) -> bool:
+    """Whether the running component answers by the configuration of ``version``."""
     namespace = rundir.namespace(workload.host)
     images = {container.image for container in workload.containers}
     with suppress(OSError, struct.error):
         if DNS_IMAGE in images:
-            return _ask_dns(namespace, workload.address)
+            return _ask_dns(namespace, workload.address) == version
         if PROXY_IMAGE in images:
-            return _ask_proxy(namespace)
-    return None
+            return _ask_proxy(namespace, version)
+    return False
 
 
 def _differs(workload: Workload, old: list[list[str]] | None) -> bool:
@@ -65,12 +65,9 @@ def _ask_dns(namespace: Path, address: IPv4Address) -> str:
     return str(struct.unpack(">5I", answer[-20:])[0])
 
 
-def _ask_proxy(namespace: Path) -> str:
+def _ask_proxy(namespace: Path, version: str) -> bool:
     with inside(namespace, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as client:
         client.settimeout(_ASK_SECONDS)
         client.connect(("127.0.0.1", PROXY_ALIVE_PORT))
-        client.send(b"GET / HTTP/1.0\r\n\r\n")
-        answer = b""
-        while part := client.recv(4096):
-            answer += part
-    return answer.partition(b"\r\n\r\n")[2].decode(errors="replace").strip()
+        client.send(f"GET /{version} HTTP/1.0\r\n\r\n".encode())
+        return client.recv(4096).split(b" ")[1:2] == [b"200"]

@@ -19,13 +19,13 @@ import time
 from pathlib import Path
 
 from testbed.model.codec import from_plain, to_plain
-from testbed.model.components import PROXY_IMAGE, is_component
 from testbed.model.workloads import Workload, WorkloadsState, WorkloadsStatus
 from testbed.workloads.containers import ContainerWorker
 from testbed.workloads.logs import bound_log
 from testbed.workloads.loop import Loop
 from testbed.workloads.node import LocalNode
 from testbed.workloads.pods import PodWorker
+from testbed.workloads.reload import Identity, Reloader
 from testbed.workloads.rundir import RunDir, write_atomically
 from testbed.workloads.runtimeclient import Known, RuntimeClient
 
@@ -34,11 +34,6 @@ log = logging.getLogger("kubelet")
 LOOK_EVERY = 0.025
 BOUND_LOGS_EVERY = 5.0
 WRITE_AT_MOST_EVERY = 0.02
-RELOADS_APART = {PROXY_IMAGE: 2.0}
-"""Seconds: HAProxy does not hear a signal that comes while it begins anew for an earlier one."""
-
-Identity = tuple[str, str]
-"""(name, uid)."""
 
 
 class Kubelet:
@@ -53,9 +48,8 @@ class Kubelet:
         self._write_planned = False
         self._runtime = RuntimeClient(self._loop, rundir, lab, self._on_listed)
         self._node = LocalNode(self._loop, rundir, self._runtime, self._changed)
-        self._reload: set[Identity] = set()  # have other files than those that they have read
-        self._reloaded: dict[Identity, float] = {}
-        self._looking = self._sync_planned = self._reload_planned = False
+        self._reloader = Reloader(self._loop, self._node, self._pods)
+        self._looking = self._sync_planned = False
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -133,12 +127,12 @@ class Kubelet:
             found = self._pods.get(identity)
             if found and not found.stopping:
                 if found.workload != workload:
-                    self._configure(identity, workload)
+                    self._reloader.configure(identity, workload)
                     found.update(workload)
                 found.start()
             elif workload.name not in leaving:
                 self._add(workload).start()
-        self._reload_components()
+        self._reloader.look()
         self._dirty = True
         self._plan_write()
 
@@ -153,7 +147,7 @@ class Kubelet:
         """Its name is free: the one that replaces it may start."""
         pod = self._pods.pop(identity)
         self._statuses.pop(identity, None)
-        self._reloaded.pop(identity, None)
+        self._reloader.forget(identity)
         self._dirty = True
         self._node.clean(pod.workload, keep_logs=any(w.name == identity[0] for w in self._wanted.workloads))
         if not self._sync_planned:
@@ -162,7 +156,7 @@ class Kubelet:
 
     def _changed(self, worker: ContainerWorker) -> None:
         self._changed_pod((worker.workload.name, worker.workload.uid))
-        self._reload_components()
+        self._reloader.look()
 
     def _changed_pod(self, identity: Identity) -> None:
         self._statuses.pop(identity, None)
@@ -200,38 +194,6 @@ class Kubelet:
             for worker in pod.containers.values():
                 if worker.pid:
                     bound_log(self._rundir.log(pod.workload.folder, worker.container.name))
-
-    def _configure(self, identity: Identity, workload: Workload) -> None:
-        if workload.files and self._node.configure(workload):
-            self._reload.add(identity)
-
-    def _reload_components(self) -> None:
-        """Tell those that have new files, once they are ready: before, the signal might find nobody who hears it."""
-        for identity in list(self._reload):
-            pod = self._pods.get(identity)
-            components = [w for w in pod.containers.values() if is_component(w.container.image)] if pod else []
-            apart = max((RELOADS_APART.get(w.container.image, 0.0) for w in components), default=0.0)
-            wait = self._reloaded.get(identity, 0.0) + apart - time.monotonic()
-            if wait > 0:
-                self._plan_reload(wait)
-                continue
-            if not all(worker.ready for worker in components):
-                continue
-            self._reload.discard(identity)
-            self._reloaded[identity] = time.monotonic()
-            for worker in components:
-                self._node.signal(worker, signal.SIGHUP)
-
-    def _plan_reload(self, wait: float) -> None:
-        if self._reload_planned:
-            return
-        self._reload_planned = True
-
-        def later() -> None:
-            self._reload_planned = False
-            self._reload_components()
-
-        self._loop.later(wait, later)
 
 
 def main() -> int:

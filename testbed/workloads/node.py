@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from testbed.model.components import VERSION, reload_probe
 from testbed.model.kubernetes import Probe
 from testbed.model.workloads import Workload
 from testbed.workloads.channel import Message
@@ -107,6 +108,11 @@ class LocalNode:
     def configure(self, workload: Workload) -> bool:
         """Give a component its files; whether they are others than before."""
         return write_config(self._rundir, workload)
+
+    def ask_reloaded(self, workload: Workload, verdict: Verdict) -> None:
+        """Whether a proxy answers by the files that it has been given."""
+        probe = reload_probe(dict(workload.files).get(VERSION, ""))
+        start_check(self._loop, self._rundir.netns(workload.host), probe.host, probe, workload.containers[0], verdict)
 
     def forget(self, worker: ContainerWorker) -> None:
         self._runtime.forget(worker.id)

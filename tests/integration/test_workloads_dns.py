@@ -80,6 +80,13 @@ def test_a_change_is_visible_without_a_restart(lab: WorkloadLab) -> None:
     until(lambda: address() == "3 -", 10, "its end")
 
 
+def test_a_zone_may_be_larger_than_a_message_to_the_runtime(lab: WorkloadLab) -> None:
+    many = [replace(WEB, service=replace(WEB.service, name=f"service-number-{number}")) for number in range(3000)]
+    lab.apply(dns(*many))
+    query = ("dns", "python3", "-c", QUERY, str(ADDRESS), "service-number-2999.shop.svc.cluster.local")
+    until(lambda: lab.run(*query).strip() == "0 10.247.0.5", 20, "the last of many names")
+
+
 QUERY = """
 import socket, struct, sys
 server, name = sys.argv[1:]

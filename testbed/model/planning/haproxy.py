@@ -40,7 +40,8 @@ defaults
 
 frontend alive
     bind 127.0.0.1:{PROXY_ALIVE_PORT}
-    http-request return status 200 content-type text/plain file /srv/{VERSION}
+    http-request return status 200 if {{ path /@version@ }}
+    http-request return status 404
 
 backend {NO_RULE}
     http-request return status 404 content-type text/plain string "no rule for this host and path\\n"
@@ -56,7 +57,9 @@ def render_proxy(proxy: Proxy) -> dict[str, str]:
         sections.append(_section(f"frontend port-{frontend.port}", _frontend(frontend)))
     sections += [_section(f"backend {backend.name}", _backend(backend)) for backend in proxy.backends]
     files["haproxy.cfg"] = "\n".join(sections)
-    return {**files, VERSION: version_of(files)}
+    version = version_of(files)
+    files["haproxy.cfg"] = files["haproxy.cfg"].replace("@version@", version, 1)
+    return {**files, VERSION: version}
 
 
 def _section(head: str, lines: Iterator[str]) -> str:
