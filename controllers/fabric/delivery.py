@@ -15,14 +15,11 @@ from controllers.fabric.fields import (
     DST_PROFILE,
     HAIRPIN,
     NETWORK,
-    SCRATCH,
-    SOURCE_OWN,
-    SRC_ENI,
 )
 from controllers.fabric.view import FabricView
-from controllers.openflow import Action, Copy, Ct, CtClear, Flow, InPort, Output, PushVlan, SetField, match
-from controllers.openflow.fields import ETH_DST, ETH_SRC, ICMPV4_TYPE, IPV4_DST, IPV4_SRC, VLAN_VID
-from testbed.model.desired import GATEWAY_MAC, INTERNET, Eni, FabricSubnet
+from controllers.openflow import Action, Ct, Flow, InPort, Output, PushVlan, SetField, match
+from controllers.openflow.fields import ETH_DST, VLAN_VID
+from testbed.model.desired import INTERNET, Eni
 
 _IPV4 = 0x0800
 
@@ -33,8 +30,6 @@ def plan(view: FabricView) -> Iterator[Flow]:
             yield _deliver(eni)
         yield _receive(eni, view.profile(eni), view.tracked(eni))
         yield from _output(eni, eni.port in view.shared_ports)
-    for subnet in view.state.subnets:
-        yield _ping_gateway(subnet)
 
 
 @lru_cache(1 << 15)
@@ -70,23 +65,3 @@ def _output(eni: Eni, shared: bool) -> tuple[Flow, Flow]:
             note=f"{eni.name} at {where}",
         ),
     )
-
-
-@lru_cache(1 << 12)
-def _ping_gateway(subnet: FabricSubnet) -> Flow:
-    """The gateway answers echo requests; the answer goes to the ENI that asked, also for what is behind it.
-
-    It is looked up in the zone that the question was tracked in a moment ago, which the packet must forget."""
-    echo = match({NETWORK: subnet.network}, ipv4_dst=subnet.gateway, icmpv4_type=8, icmpv4_code=0)
-    actions = (
-        CtClear(),
-        SetField(ICMPV4_TYPE, 0),
-        Copy(IPV4_SRC, SCRATCH),
-        Copy(IPV4_DST, IPV4_SRC),
-        Copy(SCRATCH, IPV4_DST),
-        SetField(ETH_SRC, GATEWAY_MAC),
-        Copy(SRC_ENI, DST_ENI),
-        SetField(SOURCE_OWN, 0),
-        SetField(HAIRPIN, 1),
-    )
-    return Flow("deliver", 100, echo, actions, "receive", owner=subnet.owner, note="the gateway answers pings")

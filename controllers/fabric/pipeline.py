@@ -139,9 +139,10 @@ _EGRESS = (
 _ROUTING = (
     Table(
         "hop",
-        "What is addressed to the gateway loses one of its time to live.",
-        matches=(ETH_DST, ETH_TYPE),
-        sets=(IP_TTL, ETH_SRC),
+        "What is addressed to the gateway loses one of its time to live; pings of it are answered.",
+        matches=(NETWORK, ETH_DST, ETH_TYPE, IPV4_DST, ICMPV4_TYPE, ICMPV4_CODE),
+        sets=(IP_TTL, ETH_SRC, ETH_DST, ICMPV4_TYPE, IPV4_SRC, IPV4_DST, SCRATCH, DST_ENI, HAIRPIN),
+        goes=("output",),
         miss="routing",
     ),
     Table(
@@ -193,9 +194,9 @@ _DELIVERY = (
     Table(
         "deliver",
         "Whose address it is.",
-        matches=(NETWORK, BALANCER, IPV4_DST, IP_PROTO, TCP_DST, UDP_DST, ICMPV4_TYPE, ICMPV4_CODE),
+        matches=(NETWORK, BALANCER, IPV4_DST, IP_PROTO, TCP_DST, UDP_DST),
         sets=(
-            DST_ENI, IPV4_SRC, IPV4_DST, ICMPV4_TYPE, ETH_SRC, SCRATCH, SOURCE_OWN, HAIRPIN,
+            DST_ENI, IPV4_SRC, IPV4_DST, ETH_SRC, SCRATCH, SOURCE_OWN, HAIRPIN,
             NETWORK, ROUTE_TABLE, BALANCER,
         ),
         goes=("receive", "balancer"),

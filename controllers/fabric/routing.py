@@ -17,11 +17,20 @@ from functools import lru_cache
 
 from controllers.fabric import peering
 from controllers.fabric.errors import StateError
-from controllers.fabric.fields import DST_ENI, NAT_GATEWAY, NAT_ZONES, NETWORK, ROUTE_TABLE
+from controllers.fabric.fields import (
+    DST_ENI,
+    HAIRPIN,
+    NAT_GATEWAY,
+    NAT_ZONES,
+    NETWORK,
+    ROUTE_TABLE,
+    SCRATCH,
+    SRC_ENI,
+)
 from controllers.fabric.spoof_guard import OWNER
 from controllers.fabric.view import FabricView
-from controllers.openflow import DecTtl, Flow, SetField, match
-from controllers.openflow.fields import ETH_SRC
+from controllers.openflow import Copy, DecTtl, Flow, SetField, match
+from controllers.openflow.fields import ETH_DST, ETH_SRC, ICMPV4_TYPE, IPV4_DST, IPV4_SRC
 from testbed.model.desired import GATEWAY_MAC, INTERNET, Eni, FabricRoute, FabricSubnet, NextHop
 
 _IPV4 = 0x0800
@@ -32,6 +41,7 @@ def plan(view: FabricView) -> Iterator[Flow]:
     yield from _fixed()
     for subnet in view.state.subnets:
         yield _local(subnet)
+        yield _ping_gateway(subnet)
     for table in view.state.route_tables:
         for route in table.routes:
             yield _custom(view, table.id, table.network, route)
@@ -47,6 +57,27 @@ def _fixed() -> tuple[Flow, Flow]:
         Flow("hop", 100, to_gateway, onward, "routing", owner=OWNER, note="sent to the gateway"),
         Flow("routing", 400, internet, goto="internet", owner=OWNER, note="the internet has no route tables"),
     )
+
+
+@lru_cache(1 << 12)
+def _ping_gateway(subnet: FabricSubnet) -> Flow:
+    """The gateway answers echo requests; the answer goes to the ENI that asked, also for what is behind it.
+
+    It needs no security group, and passes none: only user space can set an ICMP type, and what is done there
+    step by step keeps no connection for a later table of the kernel's datapath.
+    """
+    echo = match({NETWORK: subnet.network}, ipv4_dst=subnet.gateway, icmpv4_type=8, icmpv4_code=0)
+    actions = (
+        SetField(ICMPV4_TYPE, 0),
+        Copy(IPV4_SRC, SCRATCH),
+        Copy(IPV4_DST, IPV4_SRC),
+        Copy(SCRATCH, IPV4_DST),
+        Copy(ETH_SRC, ETH_DST),
+        SetField(ETH_SRC, GATEWAY_MAC),
+        Copy(SRC_ENI, DST_ENI),
+        SetField(HAIRPIN, 1),
+    )
+    return Flow("hop", 200, echo, actions, "output", owner=subnet.owner, note="the gateway answers pings")
 
 
 @lru_cache(1 << 12)
