@@ -13,7 +13,7 @@ from testbed.cli.options import Format, lab_option, output_option, settings
 from testbed.cli.output import is_document, show, show_document
 from testbed.cli.progress import progress
 from testbed.emulation.rundir import RunDir, list_labs
-from testbed.guide.guides import Command, Guide
+from testbed.guide.guides import Command, Guide, Step
 from testbed.operations.errors import BadRequestError
 
 
@@ -63,7 +63,7 @@ def start(name: str, pauses: bool | None, datapath: str) -> None:
       lab labs start vxlan --no-pause
     """
     from testbed.guide.play import bring_up
-    from testbed.report.guides import render_notice, render_opening, render_step, render_task
+    from testbed.report.guides import render_opening, render_task
 
     guide, rundir = _load(name), _rundir(name)
     if rundir.exists:
@@ -72,17 +72,10 @@ def start(name: str, pauses: bool | None, datapath: str) -> None:
     with progress(f"lab {rundir.lab}") as note:
         bring_up(guide, rundir, datapath, note)
     pausing = sys.stdin.isatty() if pauses is None else pauses
-    well = True
-    for number, step in enumerate(guide.steps, 1):
-        _show(*render_step(number, step))
-        if step.commands:
-            _show_typed(rundir, step.commands, pausing)
-        _pause(pausing, "Enter runs it" if step.commands else "Enter")
-        well = _run(rundir, step.commands) and well
-        _show(*render_notice(step))
+    well = [_take_step(rundir, number, step, pausing) for number, step in enumerate(guide.steps, 1)]
     _ask(guide, pausing)
     _show(*render_task(name, guide))
-    if not well:
+    if not all(well):
         raise click.exceptions.Exit(1)
 
 
@@ -185,6 +178,18 @@ def _running(name: str) -> RunDir:
     if not rundir.exists:
         raise BadRequestError(f"{name} does not run; begin it: lab labs start {name}")
     return rundir
+
+
+def _take_step(rundir: RunDir, number: int, step: Step, pausing: bool) -> bool:
+    """Tell it, run it, say what to notice; whether its commands did what the guide says."""
+    from testbed.report.guides import render_notice, render_step
+
+    _show(*render_step(number, step))
+    _show_typed(rundir, step.commands, pausing)
+    _pause(pausing, "Enter runs it" if step.commands else "Enter")
+    well = _run(rundir, step.commands)
+    _show(*render_notice(step))
+    return well
 
 
 def _run(rundir: RunDir, commands: Sequence[Command]) -> bool:
