@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,11 +184,28 @@ def test_what_can_not_be_captured_is_said_so(lab: Shell, words: tuple[str, ...],
 
 
 def test_connections_are_remembered_with_what_they_translate(lab: Shell) -> None:
-    lab("exec", "vm-1", "--", "curl", "-s", "--max-time", "2", "http://192.168.0.3:30080/")
-    rows = lab.json("conntrack", "n2", "--nat", "--for", "vm-1")
-    asked = [row["zone"] for row in rows if row["sent"]["sourceName"] == "vm-1"]
+    """While one is open: zones forget those that have ended within seconds."""
+    connection = lab.start("exec", "vm-1", "--", "bash", "-c", "exec 3<>/dev/tcp/192.168.0.3/30080 && echo up && read")
+    try:
+        assert connection.stdout is not None
+        assert connection.stdout.readline() == "up\n"
+        rows = lab.json("conntrack", "n2", "--nat", "--for", "vm-1")
+        asked = [row["zone"] for row in rows if row["sent"]["sourceName"] == "vm-1"]
+        table = lab("conntrack", "fabric", "--for", "vm-1").stdout.splitlines()
+    finally:
+        connection.communicate("\n", timeout=30)
     assert set(asked) == {"service", "disguise"}
-    table = lab("conntrack", "fabric", "--for", "vm-1").stdout.splitlines()
     assert table[0].split() == ["WHERE", "ZONE", "PROTO", "FROM", "TO", "TRANSLATED", "STATE"]
     assert {line.split()[1] for line in table[1:]} >= {"n2-eth0", "vm-1"}
     assert "did you mean n2?" in lab("conntrack", "n22", status=2).stderr
+
+
+# last: it leaves the lab broken ------------------------------------------------------------------------------
+
+
+def test_a_switch_that_does_not_run_is_what_drops_the_packet(lab: Shell) -> None:
+    run = Path(lab.environment["CNLAB_RUN_ROOT"]) / lab.name
+    os.kill(int((run / "ovs" / "n3" / "ovs-vswitchd.pid").read_text()), signal.SIGKILL)
+    shown = lab("trace", "client-3", "vm-1", "--live", status=1).stdout
+    assert "the Open vSwitch of n3 does not run" in shown
+    assert "real packet: dropped (no answer), confirmed" in shown

@@ -72,6 +72,9 @@ class Walk:
         raise AssertionError(place)
 
     def _pass_switch(self, place: AtSwitch, packet: Packet) -> Passed:
+        if place.namespace in self.machine.view.dead_switches:
+            reason = f"the Open vSwitch of {place.namespace} does not run; `lab status` says more"
+            return Passed((), End(Outcome.DROPPED, place.namespace, reason), packet)
         given = len(self.taken) < len(self.choices)
         choice = self.choices[len(self.taken)] if given else FIRST_CHOICE
         before = self.connections.copy()
