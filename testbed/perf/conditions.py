@@ -71,7 +71,7 @@ def expect_comparable(old: Conditions, new: Conditions) -> None:
             if was != now:
                 faults.append(f"{title} of {item.subject}: {was} before, {now} now")
     if faults:
-        raise UnequalError(f"these runs can't be compared: {'; '.join(faults)}")
+        raise UnequalError(f"these runs can't be compared: {'; '.join(faults)}; measure both under the same conditions")
 
 
 def find_doubts(result: Result) -> tuple[str, ...]:
