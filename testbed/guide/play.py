@@ -11,7 +11,7 @@ from testbed.emulation.rundir import RunDir
 from testbed.guide.guides import Finding, Guide
 from testbed.guide.registry import ROOT
 from testbed.operations.models import up_in_model
-from testbed.operations.readiness import until_ready
+from testbed.operations.readiness import not_ready, until_ready
 from testbed.scenario.running import RunningLab
 
 READY_LIMIT, SETTLE_LIMIT = 60.0, 10.0
@@ -30,8 +30,11 @@ def bring_up(guide: Guide, rundir: RunDir, datapath: str, note: Callable[[str], 
 def check(guide: Guide, rundir: RunDir) -> tuple[Finding, ...]:
     """What the guide's checker finds. What keeps it from looking is a finding too."""
     findings: list[Finding] = []
-    with suppress(EmulationError):  # what is not ready by then is for the checker to find
+    with suppress(EmulationError):
         until_ready(rundir, SETTLE_LIMIT)
+    if missing := not_ready(rundir):
+        what = f"not ready after {SETTLE_LIMIT:g} s: {', '.join(missing[:5])}"
+        findings.append(Finding(False, what, "see what holds it up: lab get pods, lab status"))
     try:
         findings.extend(guide.check(RunningLab(rundir, guide.model)))
     except (LookupError, OSError, EmulationError, ValueError) as error:
