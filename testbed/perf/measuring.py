@@ -18,13 +18,15 @@ from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.operations.programs import KUBELET_ROLE, MANAGER
 from testbed.perf.results import Cell, Measure, Sample
 from testbed.perf.subjects import Site, Subject
-from testbed.perf.tools import ToolError, is_busy, plan_command, price, read_figures
+from testbed.perf.tools import TooFewError, ToolError, is_busy, plan_command, price, read_figures
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _GRACE = 20.0
 """Seconds beyond its own that a tool may take to connect and to end."""
 
 _BUSY_LIMIT = 10.0
+_LONGER = (1, 4, 16)
+"""How much longer a run becomes that observed too little, as on a machine that others keep busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,16 @@ def read_machine() -> tuple[float, float]:
 
 def take_sample(subject: Subject, cell: Cell, number: int, seconds: int, congestion: str) -> Sample:
     """A tool's failure is the sample's error; what the machine refuses, and Ctrl-C, is raised."""
-    try:
-        return _take(subject, cell, number, seconds, congestion)
-    except ToolError as error:
-        interrupts.check()  # Ctrl-C reaches the tools as well: that they failed is no news
-        return Sample(cell, number, error=str(error))
+    failure = ""
+    for factor in _LONGER:
+        try:
+            return _take(subject, cell, number, seconds * factor, congestion)
+        except ToolError as error:
+            interrupts.check()  # Ctrl-C reaches the tools as well: that they failed is no news
+            failure = str(error)
+            if not isinstance(error, TooFewError):
+                break
+    return Sample(cell, number, error=failure)
 
 
 def _take(subject: Subject, cell: Cell, number: int, seconds: int, congestion: str) -> Sample:

@@ -35,6 +35,10 @@ class ToolError(EmulationError):
     """A tool ran and did not measure; the message has its own words."""
 
 
+class TooFewError(ToolError):
+    """It measured, but not often enough for a percentile: worth a longer run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Of iperf3 (TCP and UDP), sockperf and HTTP."""
@@ -164,7 +168,7 @@ def _read_latency(status: int, output: str, errors: str) -> Found:
     if lost is None or int(lost[1]):
         raise ToolError(f"sockperf: {lost[0] if lost else 'does not say how many messages were lost'}")
     if int(observations[1]) < _LEAST_OBSERVATIONS:
-        raise ToolError(f"sockperf: {observations[1]} observations are too few for percentiles; give more --seconds")
+        raise TooFewError(f"sockperf: {observations[1]} observations are too few for percentiles; give more --seconds")
     found = {_PERCENTILES[name]: float(us) * 1e-6 for name, us in _PERCENTILE.findall(text) if name in _PERCENTILES}
     if len(found) < len(_PERCENTILES):
         raise ToolError("sockperf reports no percentiles")
