@@ -81,16 +81,11 @@ class OpenVSwitches:
             interrupts.check()
             controllers = self._controller_targets(switch)
             bridges = ovsdb.insert_bridges(switch.bridges, self._datapath.ovs_type, controllers)
-            zones = self._brief_zones(switch)
+            zones = ovsdb.insert_brief_zones(switch.brief_zones, self._datapath.ovs_type)
             self._transact(switch.namespace, [*zones, *bridges, ovsdb.bump_configuration(1)])
         for switch in wanted:
             interrupts.check()
             self._await_configured(switch, 1)
-
-    def _brief_zones(self, switch: Switch) -> list[ovsdb.Operation]:
-        """The kernel's connection tracking needs a module for that, and sees to clashes of ports itself."""
-        brief = switch.brief_zones if self._datapath is Datapath.USERSPACE else ()
-        return ovsdb.insert_brief_zones(brief, self._datapath.ovs_type)
 
     def change(self, pairs: Sequence[tuple[Switch, Switch]]) -> None:
         """Make each (found, wanted) into wanted, in one transaction each; then wait for all and check them."""

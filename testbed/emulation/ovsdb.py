@@ -53,10 +53,11 @@ def insert_bridges(bridges: Sequence[Bridge], datapath_type: str, controllers: M
     return operations
 
 
-_BRIEF = {"tcp_close": 1}
-"""Seconds that a TCP connection is known after it was closed, in zones that translate. Open vSwitch's own 90 are long
-for two reasons: the translated source ports are few, and an answer to a new connection past the Service with the same
-two ends would be taken for one of the old connection's and get the Service's address."""
+_BRIEF = {"tcp_close": 1, "tcp_time_wait": 1}
+"""Seconds that a TCP connection is known after it was closed, in zones that translate. Open vSwitch's own 90, and the
+kernel's 120 for what it calls TIME_WAIT, are long for two reasons: the translated source ports are few, and a new
+connection past the Service with the same two ends clashes with the old one: answers would get the Service's address.
+The kernel's datapath needs the module nfnetlink_cttimeout for it."""
 
 
 def insert_brief_zones(zones: Sequence[int], datapath_type: str) -> list[Operation]:

@@ -8,7 +8,7 @@ from testbed.operations.bench_services import measure_services, median_services
 from testbed.report.bench_services import ServicesBench, render_services_bench
 from tests.integration.emulation_lab import datapath
 
-pytestmark = [pytest.mark.root, pytest.mark.datapath]
+pytestmark = pytest.mark.root
 
 
 def test_services_are_measured() -> None:

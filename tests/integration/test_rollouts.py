@@ -13,7 +13,7 @@ from testbed.operations.readiness import until_ready
 from testbed.scenario import Load, RunningLab
 from testbed.scenario.registry import ROOT
 
-pytestmark = [pytest.mark.root, pytest.mark.datapath]
+pytestmark = pytest.mark.root
 
 LIMIT = 60.0
 

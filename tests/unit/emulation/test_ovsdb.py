@@ -47,7 +47,7 @@ def test_zones_that_forget_soon() -> None:
     assert [zone for zone, _ in datapath["ct_zones"][1]] == [1, 2]
     assert named_uuids(operations) <= {item.get("uuid-name") for item in operations}
     (policy,) = rows(operations, "CT_Timeout_Policy")
-    assert policy["timeouts"] == ["map", [["tcp_close", 1]]]
+    assert policy["timeouts"] == ["map", [["tcp_close", 1], ["tcp_time_wait", 1]]]
     assert ovsdb.insert_brief_zones((), "netdev") == []
 
 
