@@ -28,7 +28,10 @@ def check_policies(index: Index) -> None:
         cluster = clusters.get(policy.cluster)
         if cluster and cluster.model is not NetworkModel.TUNNEL:
             what = f"NetworkPolicies have no effect in the {cluster.model.value} network model"
-            spec.warn(Code.MODEL_MISMATCH, what, "they work in the tunnel network model", on_key=True)
+            spec.warn(Code.MODEL_MISMATCH, what, on_key=True)
+        elif cluster:
+            what = f"policy {policy.name} is checked but not enforced: no switch of this lab drops anything for it"
+            spec.warn(Code.POLICY, what, "lab matrix shows what passes in spite of it", on_key=True)
         _check_dns(spec, policy)
     _check_group_policies(index)
 
