@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,12 +50,13 @@ else:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Shell]:
-    shell = Shell(tmp_path / "run", f"killed-{secrets.token_hex(3)}")
-    try:
-        yield shell
-    finally:
-        shell("down", "--all", status=None)
+def lab() -> Iterator[Shell]:
+    with tempfile.TemporaryDirectory(prefix="cnlab-") as folder:  # short: the kernel allows 107 bytes for a socket
+        shell = Shell(Path(folder) / "run", f"killed-{secrets.token_hex(3)}")
+        try:
+            yield shell
+        finally:
+            shell("down", "--all", status=None)
 
 
 def die(lab: Shell, phase: str, replicas: int = 0) -> None:
