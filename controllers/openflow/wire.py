@@ -111,20 +111,24 @@ class UnixHandler(OFPHandler):
 def listen(path: Path) -> Any:
     """A listening Unix socket that only root can open. Takes over a path that nobody listens on.
 
-    Raises AlreadyRunningError when somebody does.
+    The path may have any length: a Unix address holds 107 bytes, so it leads by the open directory. Raises
+    AlreadyRunningError when somebody listens there.
     """
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
-        else:
-            raise AlreadyRunningError(f"another controller listens on {path}")
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    address = f"/proc/self/fd/{directory}/{path.name}"
     before = os.umask(0o177)
     try:
-        return hub.listen(str(path), family=socket.AF_UNIX, backlog=BACKLOG)
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+            try:
+                probe.connect(address)
+            except OSError:
+                path.unlink(missing_ok=True)
+            else:
+                raise AlreadyRunningError(f"another controller listens on {path}")
+        return hub.listen(address, family=socket.AF_UNIX, backlog=BACKLOG)
     finally:
         os.umask(before)
+        os.close(directory)
 
 
 def message_xid(data: bytes) -> int | None:
