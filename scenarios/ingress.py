@@ -66,6 +66,7 @@ def hosts(checks: Checks, client: Host, elb: Host) -> None:
 def forwarded(lab: RunningLab, checks: Checks, elb: Host) -> None:
     """The pod's peer is the balancer where no node stands between them."""
     host = "a.test" if lab.model == "eni" else "near.test"
+    lab.until(lambda: lab.host("vm-1").http(elb.address, 80, "/", host).server, LIMIT, f"{host} to be answered")
     for name, address, path in (("vm-1", str(elb.address), "VPC server to Ingress"),
                                 ("inet", "198.51.100.30", "internet to Ingress")):  # fmt: skip
         client = lab.host(name)

@@ -64,7 +64,8 @@ def _run(message: dict[str, Any], fds: list[int], pipe: int, own_processes: bool
     syscalls.die_with_parent(signal.SIGKILL)
     os.chdir("/")
     if own_processes:
-        mark = {"CNLAB": os.environ.get("CNLAB", "")}  # whose process it is, for the lab's "down"
+        # Whose process it is, for the lab's "down"; labs of one name in other run directories are others.
+        mark = {name: os.environ.get(name, "") for name in ("CNLAB", "CNLAB_RUN")}
         _execute(program["argv"], dict(program["env"]) | mark)
     return _serve_echo(program)
 

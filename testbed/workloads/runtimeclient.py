@@ -57,7 +57,7 @@ class RuntimeClient:
     def _launch(self) -> channel.Channel:
         # Neither site packages nor the environment's say: the runtime needs the standard library and stays small.
         command = [sys.executable, "-S", "-E", "-m", "testbed.workloads.runtime", "--run-dir", str(self._rundir.path)]
-        environment = {"CNLAB": self._lab, "LC_ALL": "C.UTF-8"}
+        environment = {"CNLAB": self._lab, "CNLAB_RUN": str(self._rundir.path), "LC_ALL": "C.UTF-8"}
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
         )
