@@ -15,7 +15,7 @@ from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.model.components import DNS_IMAGE, PROXY_ALIVE_PORT, PROXY_IMAGE, VERSION
 from testbed.model.workloads import Workload, WorkloadsState
 
-LIMIT = 2.0
+LIMIT = 5.0
 """Seconds for a component to read its configuration again. One that does not run keeps nobody waiting longer."""
 
 _ASK_SECONDS = 0.5
