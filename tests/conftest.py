@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +26,17 @@ def conformance(request: pytest.FixtureRequest) -> Path:
         pytest.skip("left out: no --conformance FOLDER")
     assert isinstance(folder, Path)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def machine_to_itself(request: pytest.FixtureRequest) -> Iterator[None]:
+    """One watcher of the machine at a time, also among processes that know nothing of each other."""
+    if request.path.stem not in HOST_WATCHERS:
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / "cnlab-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist writes the groups into the tests' names
