@@ -50,6 +50,7 @@ from testbed.model.lab import Lab
 from testbed.model.planning.ledger import Ledger
 from testbed.model.planning.observed import Observed
 from testbed.model.planning.plan import Plan, plan_lab
+from tests.integration import packets
 from tests.integration.emulation_lab import datapath
 
 _NUMBERS = itertools.count(1)
@@ -317,27 +318,7 @@ def connect(
 
 def ping(lab: ClusterLab, source: str, address: IPv4Address, limit: float = 1.0) -> bool:
     """One echo request, answered or not."""
-
-    def echo() -> bool:
-        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as made:
-            made.settimeout(limit)
-            made.connect((str(address), 0))
-            body = struct.pack("!BBHHH", 8, 0, 0, os.getpid() & 0xFFFF, 1) + b"x" * 32
-            made.send(body[:2] + _checksum(body) + body[4:])
-            with contextlib.suppress(TimeoutError):
-                while True:
-                    packet = made.recv(2048)
-                    if packet[20] == 0:
-                        return True
-            return False
-
-    return bool(within(lab.namespace(source), echo))
-
-
-def _checksum(data: bytes) -> bytes:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total >> 16) + (total & 0xFFFF)
-    return struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF)
+    return packets.ping(lab.namespace(source), address, limit)
 
 
 class Capture:
@@ -376,13 +357,7 @@ class Capture:
 
 def send_frame(lab: ClusterLab, name: str, interface: str, frame: bytes) -> None:
     """Put a crafted frame on an interface of a namespace."""
-
-    def send() -> None:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as made:
-            made.bind((interface, 0))
-            made.send(frame)
-
-    within(lab.namespace(name), send)
+    packets.send_frame(lab.namespace(name), interface, frame)
 
 
 def ipv4_frame(
@@ -393,7 +368,7 @@ def ipv4_frame(
     header = struct.pack(
         "!BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0, source.packed, destination.packed
     )
-    header = header[:10] + _checksum(header) + header[12:]
+    header = header[:10] + packets.checksum(header) + header[12:]
     return bytes.fromhex((eth_dst + eth_src).replace(":", "")) + b"\x08\x00" + header + datagram
 
 
