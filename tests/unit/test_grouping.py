@@ -43,7 +43,7 @@ def test_tests_of_one_lab_stay_on_one_worker(tmp_path: Path) -> None:
         "--dist",
         "loadgroup",
         "--rootdir",
-        tmp_path,
+        str(tmp_path),
     ]
     done = subprocess.run([*command, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
