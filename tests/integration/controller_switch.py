@@ -57,10 +57,11 @@ class OwnSwitch:
         """A bridge in secure mode; ``controller`` is a Unix socket's path inside the run directory."""
         command = ["add-br", name, "--", "set", "bridge", name, "datapath_type=netdev", "fail_mode=secure"]
         command += [f"other-config:datapath-id={datapath_id:016x}", "protocols=[OpenFlow10,OpenFlow13,OpenFlow14]"]
-        if controller:
-            command += ["--", "set-controller", name, f"unix:{controller}"]
-            command += ["--", "set", "controller", name, "max_backoff=1000", "inactivity_probe=5000"]
-        self.vsctl(*command)
+        self.vsctl(*command, *(("--", *_set_controller(name, controller)) if controller else ()))
+
+    def set_controller(self, name: str, controller: str) -> None:
+        """Close the bridge's connection and begin another, to another path. Flows stay."""
+        self.vsctl(*_set_controller(name, controller))
 
     def vsctl(self, *arguments: str) -> str:
         return self._run("ovs-vsctl", f"--db={self.database}", "--timeout=10", *arguments)
@@ -95,6 +96,11 @@ class OwnSwitch:
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout
+
+
+def _set_controller(bridge: str, path: str) -> tuple[str, ...]:
+    settings = ("--", "set", "controller", bridge, "max_backoff=1000", "inactivity_probe=5000")
+    return ("set-controller", bridge, f"unix:{path}", *settings)
 
 
 @contextlib.contextmanager
