@@ -128,8 +128,6 @@ def under_load(lab: RunningLab, checks: Checks, client: Host, elb: Host) -> None
     checks.that(
         0, "reloads under load lose no request", not load.failed and load.answered > 0, "none failed", str(load)
     )
-    if lab.model == "eni":
-        return  # known fault: with pods as members a removal under load fails a few requests now and then
     with client.load(elb.address, 80, "a.test") as load:
         lab.delete("pod/a-0")
         lab.wait_ready()

@@ -26,9 +26,9 @@ from testbed.operations.errors import NotAppliedError
 from testbed.operations.loading import Loaded, load_sources
 from testbed.operations.memory import Memory, read_memory, write_memory
 from testbed.operations.observing import read_observed
-from testbed.operations.parting import plan_again, plan_parting
+from testbed.operations.parting import plan_after, plan_partings, wait_parted
 from testbed.operations.programs import Gate, log_ends, start_programs
-from testbed.operations.waiting import wait_in_force, wait_stopped
+from testbed.operations.waiting import wait_in_force
 
 GO_BACK_LIMIT = 10.0
 """Seconds to wait for the old generation to be in force again."""
@@ -72,10 +72,11 @@ def make_change(
         interrupts.check()
         gate.programs = start_programs(rundir)
         plan = plan_next(rundir, memory, desired, loaded, session.datapath)
-        if memory is not None and (parting := plan_parting(rundir, memory, plan)):
-            _realise(session, gate, memory, parting, plan_changes(session.found.wiring, session.found.wiring))
-            wait_stopped(rundir, parting.observed.terminating)
-            plan = plan_again(plan, desired.ledger)
+        if memory is not None and (partings := plan_partings(rundir, memory, plan)):
+            for parting in partings:
+                _realise(session, gate, memory, parting, plan_changes(session.found.wiring, session.found.wiring))
+            wait_parted(rundir, partings)
+            plan = plan_after(partings, plan, desired.ledger)
         changes = plan_changes(plan.wiring, session.found.wiring, session.found.doubtful)
         _realise(session, gate, memory, plan, changes)
         seconds = time.monotonic() - begin

@@ -1,37 +1,67 @@
-"""Pods that go, while a Service's clients may be talking to them: first no new connections, then their network.
+"""Pods that go, while a Service's clients may be talking to them: first new connections end, then programs, then links.
 
-As a Kubernetes node does it: an endpoint that terminates takes no new connections while its program, told to end,
-answers what it has begun. Only then its link and its flows are removed.
+In Kubernetes an endpoint stops taking new connections while its program is told to end; whichever comes first there
+is chance, and programs are given a preStop hook that sleeps for it. Here every switch and every proxy has taken the
+endpoint out before its program is told. The program answers what it has begun; only when its clients have got all of
+that are its link and its flows removed.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 from testbed.emulation.rundir import RunDir
+from testbed.emulation.sockets import unconfirmed
+from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.model.desired import ClustersState, load_state
 from testbed.model.planning.ledger import Ledger
 from testbed.model.planning.plan import Plan, plan_lab
 from testbed.operations.documents import CLUSTER, document_path
 from testbed.operations.memory import Memory
+from testbed.operations.waiting import wait_stopped
+
+KILL_LIMIT = 2.0
+"""Seconds for the kubelet to notice that a program has ended, or to kill it after its grace period."""
+
+CONFIRM_LIMIT = 1.0
+"""Seconds for clients to confirm what programs have sent before they ended."""
 
 
-def plan_parting(rundir: RunDir, memory: Memory, plan: Plan) -> Plan | None:
-    """The lab as it is, under ``plan``'s number, with those pods terminating that ``plan`` has no more.
+def plan_partings(rundir: RunDir, memory: Memory, plan: Plan) -> tuple[Plan, ...]:
+    """The lab as it is, without new connections to those pods that ``plan`` has no more, then without their programs.
 
-    None when there is nobody whom a client would miss.
+    Numbered from ``plan``'s own on. Empty when there is nobody whom a client would miss.
     """
     going = _serving_and_gone(rundir, memory, plan)
     if not going:
-        return None
-    observed = replace(plan.observed, terminating=going)
-    return plan_lab(memory.lab, memory.ledger, plan.generation, memory.datapath, time.time(), observed)
+        return ()
+    leaving = replace(plan.observed, leaving=going)
+    states = (leaving, replace(leaving, terminating=going))
+    return tuple(
+        plan_lab(memory.lab, memory.ledger, number, memory.datapath, time.time(), observed)
+        for number, observed in enumerate(states, plan.generation)
+    )
 
 
-def plan_again(plan: Plan, ledger: Ledger) -> Plan:
-    """``plan`` under the next number, as its own was used."""
-    return plan_lab(plan.lab, ledger, plan.generation + 1, plan.datapath, time.time(), plan.observed)
+def plan_after(partings: tuple[Plan, ...], plan: Plan, ledger: Ledger) -> Plan:
+    """``plan`` under the number that follows those of ``partings``."""
+    return plan_lab(plan.lab, ledger, partings[-1].generation + 1, plan.datapath, time.time(), plan.observed)
+
+
+def wait_parted(rundir: RunDir, partings: tuple[Plan, ...]) -> None:
+    """Return when the programs have ended and their clients have all that was sent to them.
+
+    A program has the grace period of its pod, after which it is killed. An answer that is still on its way is lost
+    with the link; one that nobody confirms is waited for no longer than ``CONFIRM_LIMIT``.
+    """
+    ending = partings[-1].observed.terminating
+    grace = max(each.termination_grace_seconds for each in partings[0].workloads.workloads if each.uid in ending)
+    wait_stopped(rundir, ending, grace + KILL_LIMIT)
+    own = [rundir.namespace(pod.host) for pod in partings[0].pods if pod.uid in ending and not pod.host_network]
+    with suppress(WaitedInVainError):
+        until(lambda: not any(unconfirmed(each) for each in own), CONFIRM_LIMIT, "clients to confirm")
 
 
 def _serving_and_gone(rundir: RunDir, memory: Memory, plan: Plan) -> frozenset[str]:

@@ -20,9 +20,6 @@ from testbed.operations.programs import CONTROLLERS, LOGS, Gate
 LIMIT = 60.0
 """Seconds that a generation may take to be in force everywhere."""
 
-STOP_LIMIT = 2.0
-"""Seconds that programs get to end what they have begun before their network goes."""
-
 REFUSED_LIMIT = 3.0
 """Seconds for a controller to get its way with a switch that refused something: it reads back and tries again."""
 
@@ -52,7 +49,7 @@ def wait_in_force(rundir: RunDir, generation: int, gate: Gate, limit: float = LI
         raise NotAppliedError("\n".join(lines)) from error
 
 
-def wait_stopped(rundir: RunDir, uids: Collection[str], limit: float = STOP_LIMIT) -> None:
+def wait_stopped(rundir: RunDir, uids: Collection[str], limit: float) -> None:
     """Return when the kubelet has nothing left of the workloads ``uids``, or after ``limit`` seconds in any case."""
 
     def ended() -> bool:

@@ -1,13 +1,16 @@
 """Components read their files again: they are told by SIGHUP when they have others than before.
 
-HAProxy begins anew for it, and does not hear a signal that comes meanwhile. So a proxy is asked whether it answers by
-the files that it has, and told again until it does.
+HAProxy begins anew for it, which takes it some hundred milliseconds, and does not always hear a signal that comes
+meanwhile. So a proxy is asked again and again whether it answers by the files that it has, and told again when it
+has not begun to for long.
 """
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from testbed.model.components import PROXY_IMAGE, is_component
@@ -17,19 +20,36 @@ from testbed.workloads.loop import Loop
 from testbed.workloads.node import LocalNode
 from testbed.workloads.pods import PodWorker
 
-ASK_AFTER = 0.2
-"""Seconds; doubled with every question in vain, up to ``ASK_AT_LEAST_EVERY``."""
-ASK_AT_LEAST_EVERY = 10.0
+ASK_EVERY = 0.05
+"""Seconds between two questions; the longer it takes, the longer, up to a quarter of the time since it was told."""
+
+PATIENCE = 1.0
+"""Seconds before a proxy is told again; doubled each time, as every new beginning takes the time of the one before."""
+
+PATIENCE_MOST = 60.0
 
 Identity = tuple[str, str]
 """(name, uid)."""
+
+
+@dataclass(slots=True)
+class Told:
+    """A proxy that was told to read ``workload``'s files and does not answer by them yet. ``at``: monotonic clock.
+
+    ``questions`` in vain; ``patience`` in seconds.
+    """
+
+    workload: Workload
+    at: float
+    patience: float = PATIENCE
+    questions: int = 0
 
 
 class Reloader:
     def __init__(self, loop: Loop, node: LocalNode, pods: Mapping[Identity, PodWorker]) -> None:
         self._loop, self._node, self._pods = loop, node, pods
         self._due: set[Identity] = set()  # have other files than those that they have read
-        self._asked: dict[Identity, int] = {}  # questions in vain to those that have been told
+        self._told: dict[Identity, Told] = {}
 
     def configure(self, identity: Identity, workload: Workload) -> None:
         """Give a workload that runs its files."""
@@ -38,20 +58,23 @@ class Reloader:
 
     def forget(self, identity: Identity) -> None:
         self._due.discard(identity)
-        self._asked.pop(identity, None)
+        self._told.pop(identity, None)
 
     def look(self) -> None:
         """Tell those that have new files, once they are ready: before, the signal might find nobody who hears it."""
-        for identity in self._due - self._asked.keys():
+        for identity in self._due - self._told.keys():
             components = self._components(identity)
             if not all(worker.ready for worker in components):
                 continue
             self._due.discard(identity)
-            for worker in components:
-                self._node.signal(worker, signal.SIGHUP)
+            self._tell(components)
             if any(worker.container.image == PROXY_IMAGE for worker in components):
-                self._asked[identity] = 0
-                self._loop.later(ASK_AFTER, partial(self._ask, identity))
+                self._told[identity] = Told(components[0].workload, time.monotonic())
+                self._loop.later(ASK_EVERY, partial(self._ask, identity))
+
+    def _tell(self, components: list[ContainerWorker]) -> None:
+        for worker in components:
+            self._node.signal(worker, signal.SIGHUP)
 
     def _components(self, identity: Identity) -> list[ContainerWorker]:
         pod = self._pods.get(identity)
@@ -59,19 +82,27 @@ class Reloader:
         return [worker for worker in workers if is_component(worker.container.image)]
 
     def _ask(self, identity: Identity) -> None:
-        pod = self._pods.get(identity)
-        if pod is None or pod.stopping:
-            self._asked.pop(identity, None)
+        """For the files that it was told to read, or for newer ones that it may have found in their place."""
+        pod, told = self._pods.get(identity), self._told.get(identity)
+        if pod is None or pod.stopping or told is None:
+            self._told.pop(identity, None)
             return
-        self._node.ask_reloaded(pod.workload, lambda passed, _: self._answered(identity, passed))
+        asked = pod.workload if told.questions % 2 else told.workload
+        self._node.ask_reloaded(asked, lambda passed, _: self._answered(identity, asked, passed))
 
-    def _answered(self, identity: Identity, passed: bool) -> None:
-        if passed:
-            self._asked.pop(identity, None)
-            self.look()  # there may be other files since the question
+    def _answered(self, identity: Identity, asked: Workload, passed: bool) -> None:
+        pod, told = self._pods.get(identity), self._told.get(identity)
+        if pod is None or told is None:
             return
-        for worker in self._components(identity):
-            self._node.signal(worker, signal.SIGHUP)
-        self._asked[identity] = self._asked.get(identity, 0) + 1
-        delay = min(ASK_AFTER * 2 ** self._asked[identity], ASK_AT_LEAST_EVERY)
-        self._loop.later(delay, partial(self._ask, identity))
+        if passed:
+            del self._told[identity]
+            if asked.files == pod.workload.files:
+                self._due.discard(identity)
+            self.look()
+            return
+        told.questions += 1
+        since = time.monotonic() - told.at
+        if since >= told.patience:
+            told.at, told.patience = time.monotonic(), min(2 * told.patience, PATIENCE_MOST)
+            self._tell(self._components(identity))
+        self._loop.later(max(ASK_EVERY, since / 4), partial(self._ask, identity))

@@ -76,7 +76,7 @@ class Endpoints:
 
     def _backend(self, pod: PlannedPod, service: Service) -> Backend:
         assert pod.address is not None
-        terminating = pod.uid in self._observed.terminating
+        leaving = pod.uid in self._observed.leaving
         serving = pod.uid in self._observed.ready
         spec = pod.template.spec
         named = spec.hostname if spec.subdomain == service.name else None
@@ -84,7 +84,7 @@ class Endpoints:
         return Backend(
             pod.address,
             pod.node,
-            (serving and not terminating) or service.publish_not_ready_addresses,
+            (serving and not leaving) or service.publish_not_ready_addresses,
             serving or service.publish_not_ready_addresses,
             pod.owner,
             pod.host_network,

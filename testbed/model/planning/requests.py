@@ -54,7 +54,7 @@ class PlannedRequests:
 def plan_requests(lab: Lab, ledger: Ledger, observed: Observed = NOTHING) -> PlannedRequests:
     """Every pod of the lab, in the order of the documents: bare pods, StatefulSets, Deployments.
 
-    Nothing is replaced while pods are terminating: that lab is the one of before, in which they end.
+    Nothing is replaced while pods are leaving: that lab is the one of before, in which they end.
     """
     incarnations = ledger.incarnations
     sets = {_controller(wanted): _replica_sets(wanted, ledger, observed) for wanted in _controllers(lab)}
@@ -88,7 +88,7 @@ def _controller(wanted: Deployment | StatefulSet) -> str:
 
 def _replica_sets(wanted: Deployment | StatefulSet, ledger: Ledger, observed: Observed) -> tuple[ReplicaSet, ...]:
     found = ledger.replica_sets.get(_controller(wanted), ())
-    if observed.terminating and found:
+    if observed.leaving and found:
         return found
 
     def ready(item: ReplicaSet, ordinal: int) -> bool:

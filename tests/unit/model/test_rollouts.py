@@ -164,7 +164,7 @@ def test_planning_goes_on_from_the_ledger_as_pods_become_ready() -> None:
         wanted = replace(deployment("web", 2), template=replace(template(), annotations=(("revision", labels),)))
         ledger = before.ledger if before else Ledger()
         pods = before.pods if before else ()
-        seen = Observed(frozenset(pod.uid for pod in pods if pod.name in ready), terminating)
+        seen = Observed(frozenset(pod.uid for pod in pods if pod.name in ready), terminating, terminating)
         return plan_lab(lab(NetworkModel.TUNNEL, deployments=(wanted,), stateful_sets=()), ledger, 1, "kernel", 0, seen)
 
     first = at(None, "1", set())
