@@ -24,7 +24,7 @@ MACHINE_LACKS = 3
 def test(lint: bool, unit: bool, integration: bool, vm: bool, keep: bool, pytest_args: tuple[str, ...]) -> None:
     """Check the code and run the tests.
 
-    Without an option everything but the virtual machine, as many tests at once as there are processors. Further
+    Without an option everything but the virtual machine, one more test at once than there are processors. Further
     arguments go to pytest:
 
     \b
@@ -68,9 +68,12 @@ def _run(tool: str, *arguments: str) -> list[str]:
 
 
 def _at_once() -> tuple[str, ...]:
-    """Tests that share a lab, or watch the machine, stay together (``tests/conftest.py``)."""
+    """Tests that share a lab, or watch the machine, stay together (``tests/conftest.py``).
+
+    One more than there are processors: half of the time they wait for what must not happen.
+    """
     processors = len(os.sched_getaffinity(0))
-    return ("--numprocesses", str(processors), "--dist", "loadgroup") if processors > 1 else ()
+    return ("--numprocesses", str(processors + 1), "--dist", "loadgroup") if processors > 1 else ()
 
 
 def _names_tests(pytest_args: tuple[str, ...]) -> bool:
