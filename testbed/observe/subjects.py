@@ -73,9 +73,11 @@ def _node_of(view: View, host: str) -> str:
 
 
 def names_of_addresses(view: View) -> dict[IPv4Address, str]:
-    """How people call who has an address: ``web-0``, ``svc/web``, ``eip/for-n1``."""
+    """How people call who has an address: ``web-0``, ``svc/web``, ``eip/for-n1``; a node's address is the node's,
+    whatever pods share it.
+    """
     short = {"Service": "svc/", "ElasticIP": "eip/", "Ingress": "ing/", "LoadBalancer": "elb/"}
-    found: dict[IPv4Address, str] = {}
+    found = {node.address: node.name for node in view.memory.nodes}
     for known in known_targets(view):
         found.setdefault(known.address, f"{short.get(known.kind, '')}{known.name}")
     return found
