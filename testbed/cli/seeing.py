@@ -15,7 +15,7 @@ from testbed.observe.status import Bridge, View
 from testbed.operations.errors import BadRequestError
 
 _KINDS = {".svg": "svg", ".html": "html", ".htm": "html"}
-_LAYERS = ("pods", "tunnels", "routes", "services", "groups")
+_LAYERS = ("pods", "tunnels", "routes", "gateways", "eips", "services", "groups")
 
 
 def _read_layers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -85,8 +85,9 @@ def flows(
 def graph(output: str | None, page: str | None, kind: str | None, layers: tuple[str, ...]) -> None:
     """The running lab as a picture: VPCs, subnets, nodes with their pods, servers, internet hosts, and the links.
 
-    Over it lie layers: pods, tunnels, routes, services (and Ingresses), groups (security groups). The HTML page needs
-    no network; a click on an object shows its addresses, routes and flows. Mermaid has hosts and links only.
+    Over it lie layers: pods, tunnels, routes, gateways (NAT gateways and peerings), eips (elastic IPs), services (and
+    Ingresses), groups (security groups). The HTML page needs no network; a click on an object shows its addresses,
+    routes and flows.
 
     \b
     Example:
@@ -116,9 +117,9 @@ def _render_graph(view: View, kind: str, layers: tuple[str, ...]) -> str:
     from testbed.observe.graph_svg import render_svg
 
     picture = plan_picture(view.rundir.lab, view.memory)
+    picture = add_layers(picture, view.memory, view.fabric, view.clusters, layers)
     if kind == "mermaid":
         return render_mermaid(picture)
-    picture = add_layers(picture, view.memory.lab, view.fabric, view.clusters, layers)
     return render_svg(picture) if kind == "svg" else render_html(picture, read_details(view, picture), layers)
 
 

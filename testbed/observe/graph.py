@@ -5,6 +5,7 @@ Pods that a cluster brings with it (cluster DNS) are left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from testbed.model.planning.dns import NAMESPACE
@@ -14,14 +15,18 @@ from testbed.operations.memory import Memory
 MOST_PODS = 24
 """More pods of a node than this are drawn as a number."""
 
+MOST_LINES = 8
+"""More routes, rules or endpoints of an object than this are a number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An object: ``kind`` is ``node``, ``server``, ``balancer``, ``internet``, ``pod``, ``table``, ``service``,
-    ``ingress`` or ``group``; ``lines`` are under its name.
+    """An object: ``kind`` is ``node``, ``server``, ``balancer``, ``internet``, ``eip``, ``pod``, ``table``, ``nat``,
+    ``peering``, ``service``, ``ingress`` or ``group``; ``lines`` are under its name.
 
     ``id`` is what flows and wiring call it (``Pod/default/web-0``). ``groups`` are the numbers of its security groups,
-    ``number`` is that of a group. ``rest`` are lines for which the picture has no room.
+    ``number`` is that of a group. ``rest`` are lines for which the picture has no room. ``to``: ids of what it leads
+    to.
     """
 
     kind: str
@@ -33,6 +38,7 @@ class Box:
     groups: tuple[int, ...] = ()
     number: int = 0
     rest: tuple[str, ...] = ()
+    to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +50,13 @@ class SubnetBox:
 
 @dataclass(frozen=True, slots=True)
 class VpcBox:
-    """``tables`` are its route tables."""
+    """``tables`` are its route tables, ``ways`` its NAT gateways and peerings."""
 
     name: str
     cidrs: str
     subnets: tuple[SubnetBox, ...]
     tables: tuple[Box, ...] = ()
+    ways: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,15 @@ class Picture:
     tunnels: tuple[TunnelBox, ...] = ()
     services: tuple[Box, ...] = ()
     groups: tuple[Box, ...] = ()
+    eips: tuple[Box, ...] = ()
+
+
+def listing(kind: str, name: str, lines: Sequence[str], owner: str, to: tuple[str, ...] = ()) -> Box:
+    """A box with as many lines as there is room for."""
+    if len(lines) <= MOST_LINES:
+        return Box(kind, name, tuple(lines), id=owner, to=to)
+    shown = (*lines[: MOST_LINES - 1], f"and {len(lines) - MOST_LINES + 1} more")
+    return Box(kind, name, shown, id=owner, rest=tuple(lines[MOST_LINES - 1 :]), to=to)
 
 
 def plan_picture(lab: str, memory: Memory) -> Picture:

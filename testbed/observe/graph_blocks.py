@@ -40,12 +40,23 @@ def leaf(box: Box, *, hangs: bool = False) -> Block:
 
 
 def vpc_block(vpc: VpcBox) -> Block:
-    """Its route tables first, then its subnets: the links from above pass nothing."""
-    tables = [_column([leaf(table) for table in vpc.tables])] if vpc.tables else []
-    titles = _text_width(f"VPC {vpc.name}", vpc.cidrs) - sum(table.width + GAP for table in tables)
+    """Its route tables and ways out first, then its subnets: the links from above pass nothing."""
+    first = [leaf(box) for box in (*vpc.tables, *vpc.ways)]
+    column = [_column(first)] if first else []
+    titles = _text_width(f"VPC {vpc.name}", vpc.cidrs) - sum(block.width + GAP for block in column)
     subnets = [_subnet(subnet, 0 if position else titles) for position, subnet in enumerate(vpc.subnets)]
-    inside = [*tables, *subnets]
+    inside = [*column, *subnets]
     return _container("vpc", f"VPC {vpc.name}", (vpc.cidrs,), inside)
+
+
+def eips_block(eips: Sequence[Box], width: float) -> Block:
+    """All elastic IPs in one frame, in rows of at most ``width``; it hangs on the fabric."""
+    placed, y = [], float(TITLE + 8)
+    for blocks in rows([leaf(box) for box in eips], width):
+        placed += [(x, y, block) for x, block in row(blocks, PAD)]
+        y += max(block.height for block in blocks) + 8
+    inner = max(x + block.width for x, _, block in placed) + PAD
+    return Block("eips", "elastic IPs", (), max(inner, _text_width("elastic IPs")), y + 6, tuple(placed), True)
 
 
 def row(blocks: Sequence[Block], start: float) -> Iterator[tuple[float, Block]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from testbed.emulation.processes import run_in
 from testbed.emulation.rundir import RunDir
+from testbed.model.desired import Listener
 from testbed.observe.flows import FlowLine, read_flows
 from testbed.observe.graph import Box, Picture
 from testbed.observe.graph_layers import group_id
@@ -23,7 +24,9 @@ MOST_KERNELS = 200
 """Of a lab with more hosts than this, kernels are not asked: pods are alike."""
 
 
-_SAY_IT_THEMSELVES = ("route table ", "ingress ", "VXLAN ")
+_SAY_IT_THEMSELVES = ("route table ", "ingress ", "VXLAN ", "NAT gateway ", "peering ", "EIP ")
+_KINDS = {"balancer": "load balancer", "internet": "internet host", "group": "security group"}
+_RELATED = {"group": "members", "eip": "leads to", "nat": "leads to", "peering": "routes over it are in"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class _Found:
     flows: dict[str, list[tuple[str, FlowLine]]] = field(default_factory=lambda: defaultdict(list))
     hosts: dict[str, str] = field(default_factory=dict)
     related: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    public: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    listeners: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 def read_details(view: View, picture: Picture) -> dict[str, Detail]:
@@ -54,9 +59,9 @@ def read_details(view: View, picture: Picture) -> dict[str, Detail]:
 
 def boxes_of(picture: Picture) -> Iterator[Box]:
     """Everything of the picture that has an id, pods after their nodes."""
-    yield from picture.internet
+    yield from (*picture.internet, *picture.eips)
     for vpc in picture.vpcs:
-        yield from vpc.tables
+        yield from (*vpc.tables, *vpc.ways)
         for subnet in vpc.subnets:
             for box in subnet.boxes:
                 yield box
@@ -78,9 +83,23 @@ def _read(view: View) -> _Found:
     for pod in view.memory.pods:
         if pod.node is not None and not pod.host_network:
             found.hosts[pod.owner] = pod.host
+    _read_cloud(view, found)
+    _read_clusters(view, found)
+    return found
+
+
+def _read_cloud(view: View, found: _Found) -> None:
     for eni in view.fabric.enis:
         for group in eni.security_groups:
             found.related[group_id(group)].append(eni.owner)
+    for eip in view.memory.eips:
+        if eip.bound_to is not None:
+            found.public[eip.bound_to].append(f"{eip.name} {eip.address}")
+    for balancer in view.fabric.load_balancers:
+        found.listeners[balancer.owner] += map(_listener, balancer.listeners)
+
+
+def _read_clusters(view: View, found: _Found) -> None:
     for cluster in view.clusters.clusters:
         for port in cluster.services:
             found.related[port.owner] += [end.owner for end in port.endpoints if end.ready]
@@ -89,7 +108,6 @@ def _read(view: View) -> _Found:
         services = [path.backend.service for rule in ingress.rules for path in rule.paths]
         owner = f"Ingress/{ingress.namespace}/{ingress.name}"
         found.related[owner] += [f"Service/{ingress.namespace}/{service}" for service in services]
-    return found
 
 
 def owner_id(owner: str) -> str:
@@ -113,13 +131,20 @@ def _detail(view: View, found: _Found, owners: Owners, box: Box) -> Detail:
     if host is not None and len(found.hosts) <= MOST_KERNELS:
         parts.append(("addresses", tuple(_addresses(view.rundir, host))))
         parts.append(("routes", tuple(_routes(view.rundir, host))))
+    parts.append(("elastic IP", tuple(found.public.get(box.id, ()))))
+    parts.append(("listeners", tuple(found.listeners.get(box.id, ()))))
     flows = found.flows.get(owner_id(box.id), [])
     parts.append((f"flows ({len(flows)})", tuple(_flow_lines(flows, box))))
-    related = tuple(dict.fromkeys(found.related.get(box.id, ())))
+    related = tuple(dict.fromkeys((*box.to, *found.related.get(box.id, ()))))
     if related:
-        parts.append(("members" if box.kind == "group" else "belongs to it", related))
-    title = box.name if box.name.startswith(_SAY_IT_THEMSELVES) else f"{box.kind} {box.name}"
+        parts.append((_RELATED.get(box.kind, "belongs to it"), related))
+    title = box.name if box.name.startswith(_SAY_IT_THEMSELVES) else f"{_KINDS.get(box.kind, box.kind)} {box.name}"
     return Detail(title, owners.read(box.id)[1], tuple(part for part in parts if part[1]), related)
+
+
+def _listener(listener: Listener) -> str:
+    members = [f"{member.owner.rpartition('/')[2]} {member.address}:{member.port}" for member in listener.members]
+    return f"{listener.protocol.value} {listener.port} > {', '.join(members) or 'no member'} ({listener.algorithm})"
 
 
 def _flow_lines(flows: list[tuple[str, FlowLine]], box: Box) -> Iterator[str]:
@@ -128,7 +153,7 @@ def _flow_lines(flows: list[tuple[str, FlowLine]], box: Box) -> Iterator[str]:
         what = f"{flow.match} > {flow.actions}"
         yield f"{place} {flow.table_name} {flow.priority}: {what}  [{flow.packets} packets; {why}]"
     if len(flows) > MOST_FLOWS:
-        yield f"and {len(flows) - MOST_FLOWS} more: lab flows --for {box.name}"
+        yield f"and {len(flows) - MOST_FLOWS} more: lab flows --for {owner_id(box.id)}"
 
 
 def _addresses(rundir: RunDir, host: str) -> Iterator[str]:

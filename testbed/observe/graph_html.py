@@ -92,4 +92,4 @@ def render_html(picture: Picture, details: Mapping[str, Detail], layers: tuple[s
 
 
 def _name(layer: str) -> str:
-    return {"groups": "security groups", "services": "Services"}.get(layer, layer)
+    return {"groups": "security groups", "services": "Services", "eips": "elastic IPs"}.get(layer, layer)

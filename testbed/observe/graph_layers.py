@@ -1,4 +1,4 @@
-"""What lies over the picture of a lab: tunnels, routes, Services, security groups, each to be had or left out. Pure."""
+"""What lies over the picture of a lab, each layer to be had or left out. Pure."""
 
 from __future__ import annotations
 
@@ -17,18 +17,16 @@ from testbed.model.desired import (
     ServicePort,
 )
 from testbed.model.kubernetes import Ingress
-from testbed.model.lab import Lab
 from testbed.model.planning.dns import NAMESPACE
-from testbed.observe.graph import Box, Picture, SubnetBox, TunnelBox, VpcBox
+from testbed.observe.graph import Box, Picture, SubnetBox, TunnelBox, VpcBox, listing
+from testbed.observe.graph_ways import elastic_ips, gateways
+from testbed.operations.memory import Memory
 
-LAYERS = ("pods", "tunnels", "routes", "services", "groups")
-
-MOST_LINES = 8
-"""More routes, rules or endpoints of an object than this are a number."""
+LAYERS = ("pods", "tunnels", "routes", "gateways", "eips", "services", "groups")
 
 
 def add_layers(
-    picture: Picture, lab: Lab, fabric: FabricState, clusters: ClustersState, layers: Collection[str]
+    picture: Picture, memory: Memory, fabric: FabricState, clusters: ClustersState, layers: Collection[str]
 ) -> Picture:
     """``picture`` with those of :data:`LAYERS` that are wanted, and without its pods where they are not."""
     if "pods" not in layers:
@@ -37,8 +35,13 @@ def add_layers(
         picture = replace(picture, tunnels=tuple(_tunnels(clusters)))
     if "routes" in layers:
         picture = replace(picture, vpcs=tuple(replace(vpc, tables=_tables(fabric, vpc.name)) for vpc in picture.vpcs))
+    if "gateways" in layers:
+        vpcs = tuple(replace(vpc, ways=tuple(gateways(fabric, vpc.name))) for vpc in picture.vpcs)
+        picture = replace(picture, vpcs=vpcs)
+    if "eips" in layers:
+        picture = replace(picture, eips=tuple(elastic_ips(memory, fabric)))
     if "services" in layers:
-        picture = replace(picture, services=(*_services(clusters), *map(_ingress, lab.ingresses)))
+        picture = replace(picture, services=(*_services(clusters), *map(_ingress, memory.lab.ingresses)))
     if "groups" in layers:
         picture = _with_groups(picture, fabric)
     return picture
@@ -58,7 +61,7 @@ def _tables(fabric: FabricState, vpc: str) -> tuple[Box, ...]:
         if table.network == network:
             local = [f"{cidr} local" for item in fabric.networks if item.id == network for cidr in item.cidrs]
             routes = [f"{route.destination} > {_hop(fabric, route)}" for route in table.routes]
-            boxes.append(_listing("table", f"route table {table.name}", [*local, *routes], table.owner))
+            boxes.append(listing("table", f"route table {table.name}", [*local, *routes], table.owner))
     return tuple(boxes)
 
 
@@ -85,7 +88,7 @@ def _service(cluster: ClusterState, name: str) -> Box:
     ready = list(dict.fromkeys(_short(end.owner) for port in ports for end in port.endpoints if end.ready))
     lines.append(f"to {', '.join(ready[:4])}" if ready else "no ready endpoint")
     lines += [f"and {', '.join(ready[at : at + 4])}" for at in range(4, len(ready), 4)]
-    return _listing("service", name.removeprefix("default/"), lines, ports[0].owner)
+    return listing("service", name.removeprefix("default/"), lines, ports[0].owner)
 
 
 def _ingress(ingress: Ingress) -> Box:
@@ -94,7 +97,7 @@ def _ingress(ingress: Ingress) -> Box:
     if ingress.default_backend is not None:
         lines.append(f"anything else > {ingress.default_backend.service}")
     owner = f"Ingress/{ingress.namespace}/{ingress.name}"
-    return _listing("ingress", f"ingress {ingress.name}", lines, owner)
+    return listing("ingress", f"ingress {ingress.name}", lines, owner)
 
 
 def _ways(port: ServicePort) -> Iterator[str]:
@@ -121,7 +124,7 @@ def _with_groups(picture: Picture, fabric: FabricState) -> Picture:
         return replace(box, groups=tuple(sorted(members.get(box.id, ()))), inside=inside)
 
     boxes = tuple(
-        replace(_listing("group", group.name, _rules(group.rules), group_id(group.name)), number=numbers[group.name])
+        replace(listing("group", group.name, _rules(group.rules), group_id(group.name)), number=numbers[group.name])
         for group in groups
     )
     return replace(_map_boxes(picture, numbered), groups=boxes)
@@ -159,14 +162,6 @@ def _map_boxes(picture: Picture, change: Callable[[Box], Box]) -> Picture:
 
     internet = tuple(map(change, picture.internet))
     return replace(picture, internet=internet, vpcs=tuple(map(vpc, picture.vpcs)))
-
-
-def _listing(kind: str, name: str, lines: Sequence[str], owner: str) -> Box:
-    """A box with as many lines as there is room for."""
-    if len(lines) <= MOST_LINES:
-        return Box(kind, name, tuple(lines), id=owner)
-    shown = (*lines[: MOST_LINES - 1], f"and {len(lines) - MOST_LINES + 1} more")
-    return Box(kind, name, shown, id=owner, rest=tuple(lines[MOST_LINES - 1 :]))
 
 
 def _short(owner: str) -> str:

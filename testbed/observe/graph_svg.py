@@ -18,6 +18,7 @@ from testbed.observe.graph_blocks import (
     PAD,
     TITLE,
     Block,
+    eips_block,
     leaf,
     row,
     row_width,
@@ -27,6 +28,14 @@ from testbed.observe.graph_blocks import (
 
 _BAR = 34
 _LEAST_WIDTH = 720  # for Services and groups below a small lab
+_LAYER_OF = {
+    "table": "routes",
+    "pod": "pods",
+    "nat": "gateways",
+    "peering": "gateways",
+    "eip": "eips",
+    "eips": "eips",
+}
 
 STYLE = """
   text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1f2933}
@@ -36,6 +45,8 @@ STYLE = """
   .node{fill:#eaf6ec;stroke:#4c9a5b}.pod{fill:#ffffff;stroke:#7fbf8c}.server{fill:#fff6e5;stroke:#d69b2d}
   .balancer{fill:#fdeee6;stroke:#d9743a}.internet{fill:#f3ecfb;stroke:#8a63c7}.fabric{fill:#dce7f7;stroke:#5b84c4}
   .table{fill:#eef2f7;stroke:#8795a7}.service{fill:#e8f7f8;stroke:#3aa0a8}.ingress{fill:#dff3ea;stroke:#2f9e6e}.group{fill:#fdf0f4;stroke:#c65b7c}
+  .eips{fill:#faf7fd;stroke:#c9b6e4;stroke-dasharray:5 4}.eip{fill:#ffffff;stroke:#8a63c7}
+  .nat{fill:#e9f0e4;stroke:#6f9348}.peering{fill:#e4ecf5;stroke:#4f74a8}
   .tunnel{fill:#fbf6dc;stroke:#b59a1f}.badge{rx:4;fill:#c65b7c;stroke:none}.n{fill:#ffffff;font-weight:700}
   path{stroke:#8795a7;stroke-width:1.4;fill:none}path.tun{stroke:#b59a1f;stroke-dasharray:6 4}
 """
@@ -57,14 +68,16 @@ class _Canvas:
 
 def render_svg(picture: Picture) -> str:
     canvas = _Canvas()
-    internet = [leaf(box, hangs=True) for box in picture.internet]
     vpcs = [vpc_block(vpc) for vpc in picture.vpcs]
+    internet = [leaf(box, hangs=True) for box in picture.internet]
+    if picture.eips:
+        internet.append(eips_block(picture.eips, max(row_width(vpcs) - row_width(internet), _LEAST_WIDTH)))
     inner = max(row_width(internet), row_width(vpcs), len(picture.caption) * CHAR, _least(picture))
     top = PAD + TITLE
     bar = top + (max((block.height for block in internet), default=0) + 40 if internet else 10)
     below = bar + _BAR + 36
     for x, block in row(internet, PAD):
-        canvas.links.append(_path(x + block.width / 2, top + block.height, bar))
+        canvas.links.append(_in_layer(block, _path(x + block.width / 2, top + block.height, bar)))
         _draw(canvas, block, x, top, None)
     for x, block in row(vpcs, PAD):
         _draw(canvas, block, x, below, bar + _BAR)
@@ -103,7 +116,7 @@ def _draw(canvas: _Canvas, block: Block, x: float, y: float, fabric: float | Non
         canvas.links.append(_path(x + block.width - PAD, fabric, y))  # beside the titles that it passes
     if block.css:
         shape = _shape(block, x, y)
-        (canvas.back if block.css in ("vpc", "subnet") else canvas.front).append(shape)
+        (canvas.back if block.css in ("vpc", "subnet", "eips") else canvas.front).append(shape)
         canvas.bottoms[block.id] = (x + block.width / 2, y + block.height)
     for dx, dy, child in block.children:
         _draw(canvas, child, x + dx, y + dy, fabric)
@@ -119,9 +132,13 @@ def _shape(block: Block, x: float, y: float) -> str:
         shapes.append(_badge(block.number, x + PAD, y + 5))
     top = y + 17 + LINE * len(block.lines) + 5
     shapes += [_badge(number, x + PAD + i * (BADGE + 4), top) for i, number in enumerate(block.badges)]
-    layer = {"table": ' class="layer-routes"', "pod": ' class="layer-pods"'}.get(block.css, "")
     known = f" data-id={quoteattr(block.id)}" if block.id else ""
-    return f"<g{layer}{known}>{''.join(shapes)}</g>"
+    return _in_layer(block, "".join(shapes), known)
+
+
+def _in_layer(block: Block, shapes: str, known: str = "") -> str:
+    layer = f' class="layer-{_LAYER_OF[block.css]}"' if block.css in _LAYER_OF else ""
+    return f"<g{layer}{known}>{shapes}</g>"
 
 
 def _badge(number: int, x: float, y: float) -> str:

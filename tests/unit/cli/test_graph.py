@@ -97,11 +97,11 @@ def layered(name: str, model: str, layers: tuple[str, ...] = LAYERS) -> Picture:
     text = with_model((DEMO.parent / f"{name}.yaml").read_text(), model)
     plan = plan_lab(load_sources((SourceText(f"{name}.yaml", text),)).lab, Ledger(), 1, "userspace", 0.0)
     memory = remember((SourceText(f"{name}.yaml", text),))
-    return add_layers(plan_picture(name, memory), plan.lab, plan.fabric, plan.clusters, layers)
+    return add_layers(plan_picture(name, memory), memory, plan.fabric, plan.clusters, layers)
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("name", ["services", "peered", "ingress"])
+@pytest.mark.parametrize("name", ["services", "peered", "ingress", "cloud"])
 def test_layers_overlap_nothing(name: str, model: str) -> None:
     svg = render_svg(layered(name, model))
     boxes = rectangles(svg)
@@ -112,7 +112,7 @@ def test_layers_overlap_nothing(name: str, model: str) -> None:
             assert inside(a, b) or inside(b, a) or apart(a, b)
 
 
-@pytest.mark.parametrize("name", ["services", "peered", "ingress"])
+@pytest.mark.parametrize("name", ["services", "peered", "ingress", "cloud"])
 def test_no_line_passes_a_text(name: str) -> None:
     """Links are vertical lines; a text is as wide as its characters."""
     root = ElementTree.fromstring(render_svg(layered(name, "tunnel")))  # noqa: S314 - our own
@@ -137,6 +137,46 @@ def test_layers_are_what_was_asked_for() -> None:
     assert (bare.tunnels, bare.services, bare.groups, bare.vpcs[0].tables) == ((), (), (), ())
     assert "web-0" not in render_svg(bare)
     assert "VXLAN" not in render_svg(layered("services", "vpc")), "other models have no tunnels"
+
+
+def test_ways_out_of_a_vpc_say_what_they_translate_and_where_they_lead() -> None:
+    picture = layered("cloud", "tunnel")
+    boxes = {box.id: box for box in boxes_of(picture)}
+    gateway = boxes["NatGateway/nat"]
+    assert gateway.lines == (
+        "SNAT 10.0.1.0/24 > 198.51.100.10",
+        "DNAT 198.51.100.10:80/tcp > red-vm 10.0.1.2:8080",
+    )
+    assert gateway.to == ("Server/red-vm",)
+    assert boxes["ElasticIP/nat"].lines == ("198.51.100.10", "for NAT gateway nat")
+    assert boxes["ElasticIP/blue-vm"].to == ("Server/blue-vm",)
+    assert boxes["VpcPeering/red-blue"].lines == ("VPC red 10.0.0.0/16", "VPC blue 10.1.0.0/16")
+    assert boxes["VpcPeering/red-blue"].to == ("RouteTable/red", "RouteTable/blue")
+    assert all(other in boxes for box in boxes.values() for other in box.to), "a click marks boxes that there are"
+    balanced = {box.id: box for box in boxes_of(layered("services", "eni"))}["ElasticIP/for-elb"]
+    assert balanced.lines[-1] == "for elb-dedicated"
+    assert balanced.to == ("LoadBalancer/elb-dedicated",)
+
+
+def test_an_elastic_ip_of_nobody_says_so() -> None:
+    text = (DEMO.parent / "cloud.yaml").read_text().replace("  boundTo: {server: blue-vm}", "  address: 198.51.100.77")
+    memory = remember((SourceText("cloud.yaml", text),))
+    plan = plan_lab(memory.lab, Ledger(), 1, "userspace", 0.0)
+    (_, idle) = add_layers(plan_picture("cloud", memory), memory, plan.fabric, plan.clusters, ("eips",)).eips
+    assert idle.lines == ("198.51.100.77", "bound to nothing")
+
+
+def test_mermaid_draws_the_layers_too() -> None:
+    lines = [line.strip() for line in render_mermaid(layered("cloud", "tunnel")).splitlines()]
+    ids = {name: short for line in lines for short, name in re.findall(r'^(x\d+)\["(.*?)<br/>', line)}
+    assert f"{ids['EIP nat']} -.-> {ids['NAT gateway nat']}" in lines
+    assert f"{ids['NAT gateway nat']} -.-> {ids['red-vm']}" in lines
+    assert sum('["peering red-blue<br/>' in line for line in lines) == 1, "one peering, though in both VPCs"
+    bare = render_mermaid(layered("cloud", "tunnel", ("pods",)))
+    assert "NAT gateway" not in bare
+    assert "EIP" not in bare
+    tunnels = render_mermaid(layered("services", "tunnel"))
+    assert tunnels.count(" === ") == 3, "a line to each node"
 
 
 def test_a_member_of_a_group_carries_its_number() -> None:
