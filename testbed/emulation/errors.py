@@ -21,6 +21,10 @@ class NotOursError(EmulationError):
     """Something of that name exists that this lab did not make, so it is not touched."""
 
 
+class BadNameError(EmulationError):
+    """A name that can't be one component of a path."""
+
+
 class MachineLacksError(EmulationError):
     """A program, module or privilege is missing (exit status 3 of the command line)."""
 

@@ -4,8 +4,12 @@
         netns/<name>            a namespace, bind-mounted in a tmpfs of the lab's own
         ovs/<namespace>/        database, sockets, pid files and logs of one Open vSwitch
         control/                desired state for the controllers, what they applied, the sockets switches connect to
+        workloads.json          what has to run in pods, servers and internet hosts, written by the lab
+        workloads.status.json   what runs, written by the kubelet when it changes
+        workloads.sock          where the kubelet finds the container runtime
+        workloads/<workload>/   resolv.conf, hosts, hostname; config/ is what the workload sees as /srv
         etc/<namespace>/        resolv.conf of namespaces that have a nameserver
-        logs/                   output of the processes that the lab started
+        logs/                   output of the processes that the lab started; <workload>.<container>.log, .log.1
 
 ``CNLAB_RUN_ROOT`` replaces ``/run/cnlab`` (for tests).
 """
@@ -18,7 +22,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.emulation.errors import EmulationError, NotOursError
+from testbed.emulation.errors import BadNameError, EmulationError, NotOursError
 
 _LAB_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 _PART_NAME = re.compile(r"[a-zA-Z0-9]([-_.a-zA-Z0-9]{0,251}[a-zA-Z0-9])?")
@@ -29,9 +33,9 @@ def run_root() -> Path:
 
 
 def checked_part(name: str) -> str:
-    """``name`` when it can be one component of a path and one argument of a program, else ``EmulationError``."""
-    if not _PART_NAME.fullmatch(name):
-        raise EmulationError(f"{name!r} can't name a namespace: letters, digits, '-', '_' and '.' only")
+    """``name`` when it can be one component of a path and one argument of a program, else ``BadNameError``."""
+    if not _PART_NAME.fullmatch(name) or ".." in name:
+        raise BadNameError(f"{name!r} can't be part of a path: letters, digits, '-', '_' and single '.' only")
     return name
 
 
@@ -47,6 +51,11 @@ class RunDir:
         if not _LAB_NAME.fullmatch(lab):
             raise EmulationError(f"{lab!r} can't name a lab: at most 40 of a-z, 0-9 and '-', not at the ends")
         return cls(lab, (root or run_root()).resolve())
+
+    @classmethod
+    def at(cls, path: Path) -> RunDir:
+        """Of a program that was given the directory itself."""
+        return cls.of(path.name, path.parent)
 
     @property
     def path(self) -> Path:
@@ -76,6 +85,14 @@ class RunDir:
     def logs(self) -> Path:
         return self.path / "logs"
 
+    @property
+    def workloads(self) -> Path:
+        return self.path / "workloads.json"
+
+    @property
+    def workloads_status(self) -> Path:
+        return self.path / "workloads.status.json"
+
     def namespace(self, name: str) -> Path:
         return self.netns / checked_part(name)
 
@@ -84,6 +101,15 @@ class RunDir:
 
     def etc(self, namespace: str) -> Path:
         return self.path / "etc" / checked_part(namespace)
+
+    def home(self, workload: str) -> Path:
+        return self.path / "workloads" / checked_part(workload)
+
+    def config(self, workload: str) -> Path:
+        return self.home(workload) / "config"
+
+    def container_log(self, workload: str, container: str) -> Path:
+        return self.logs / f"{checked_part(workload)}.{checked_part(container)}.log"
 
     @property
     def exists(self) -> bool:
@@ -105,16 +131,21 @@ def list_labs(root: Path | None = None) -> tuple[str, ...]:
     return tuple(sorted(p.name for p in root.iterdir() if p.is_dir() and _LAB_NAME.fullmatch(p.name)))
 
 
-def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write to a temporary file beside ``path``, fsync, rename: a reader sees the old text or the new, never half."""
+def write_atomically(path: Path, text: str, mode: int = 0o600, lasting: bool = True) -> None:
+    """Write to a temporary file beside ``path``, fsync, rename: a reader sees the old text or the new, never half.
+
+    Not ``lasting``: without fsync, for what its writer writes again often and by itself.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, mode)
     try:
         with os.fdopen(fd, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         os.rename(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

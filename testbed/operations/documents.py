@@ -17,12 +17,12 @@ FABRIC, CLUSTER, KUBELET = "fabric", "cluster", "kubelet"
 
 def document_path(rundir: RunDir, reader: str) -> Path:
     """Where ``fabric``, ``cluster`` or ``kubelet`` reads what is wanted."""
-    return rundir.path / "workloads.json" if reader == KUBELET else rundir.control / f"{reader}.json"
+    return rundir.workloads if reader == KUBELET else rundir.control / f"{reader}.json"
 
 
 def status_path(rundir: RunDir, reader: str) -> Path:
     """Where it writes what it has done."""
-    return rundir.path / "workloads.status.json" if reader == KUBELET else rundir.control / f"{reader}.applied.json"
+    return rundir.workloads_status if reader == KUBELET else rundir.control / f"{reader}.applied.json"
 
 
 def texts_of(plan: Plan) -> dict[str, str]:

@@ -12,7 +12,6 @@ from testbed.operations.errors import BadRequestError
 from testbed.operations.hosts import find_pod
 from testbed.operations.memory import Memory
 from testbed.operations.programs import LOGS
-from testbed.workloads.rundir import RunDir as Runtime
 
 
 def part_log(rundir: RunDir, what: str) -> Path | None:
@@ -38,7 +37,7 @@ def container_log(rundir: RunDir, memory: Memory, what: str, container: str | No
     if container is not None and container not in names:
         raise BadRequestError(f"{what} has no container {container}; it has: {', '.join(names)}")
     chosen = container or names[0]
-    return _existing(Runtime(rundir.path).log(folder, chosen), f"container {chosen} of {what}")
+    return _existing(rundir.container_log(folder, chosen), f"container {chosen} of {what}")
 
 
 def _names(containers: Iterable[Container]) -> list[str]:

@@ -146,7 +146,7 @@ def main() -> None:
     arguments.add_argument("--run-dir", type=Path, required=True)
     path: Path = arguments.parse_args().run_dir
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    manager = Manager(RunDir.of(path.name, path.parent))
+    manager = Manager(RunDir.at(path))
     ended: list[int] = []
 
     def end(number: int, _: FrameType | None) -> None:

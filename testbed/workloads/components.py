@@ -6,9 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
+from testbed.emulation.rundir import RunDir, write_atomically
 from testbed.model.components import PROXY_IMAGE
 from testbed.model.workloads import Workload
-from testbed.workloads.rundir import RunDir, write_atomically
 from testbed.workloads.sandbox import NOBODY
 
 STATE = "state"
@@ -38,7 +38,7 @@ def write_config(rundir: RunDir, workload: Workload) -> bool:
     changed = {name: text for name, text in files.items() if name not in found or found[name].read_text() != text}
     stale = [path for name, path in found.items() if name not in files]
     for name, text in changed.items():
-        write_atomically(folder / name, text, 0o600 if secret else 0o644)
+        write_atomically(folder / name, text, 0o600 if secret else 0o644, lasting=False)
     for path in stale:
         path.unlink()
     return bool(changed or stale)

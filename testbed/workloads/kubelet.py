@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+from testbed.emulation.rundir import RunDir, write_atomically
 from testbed.model.codec import from_plain, to_plain
 from testbed.model.workloads import Workload, WorkloadsState, WorkloadsStatus
 from testbed.workloads.containers import ContainerWorker
@@ -26,7 +27,6 @@ from testbed.workloads.loop import Loop
 from testbed.workloads.node import LocalNode
 from testbed.workloads.pods import PodWorker
 from testbed.workloads.reload import Identity, Reloader
-from testbed.workloads.rundir import RunDir, write_atomically
 from testbed.workloads.runtimeclient import Known, RuntimeClient
 
 log = logging.getLogger("kubelet")
@@ -37,7 +37,7 @@ WRITE_AT_MOST_EVERY = 0.02
 
 
 class Kubelet:
-    def __init__(self, rundir: RunDir, lab: str, stop_on_exit: bool = False) -> None:
+    def __init__(self, rundir: RunDir, stop_on_exit: bool = False) -> None:
         self._rundir, self._stop_on_exit = rundir, stop_on_exit
         self._loop = Loop()
         self._wanted = WorkloadsState(0, ())
@@ -46,7 +46,7 @@ class Kubelet:
         self._statuses: dict[Identity, object] = {}
         self._dirty = True
         self._write_planned = False
-        self._runtime = RuntimeClient(self._loop, rundir, lab, self._on_listed)
+        self._runtime = RuntimeClient(self._loop, rundir, self._on_listed)
         self._node = LocalNode(self._loop, rundir, self._runtime, self._changed)
         self._reloader = Reloader(self._loop, self._node, self._pods)
         self._looking = self._sync_planned = False
@@ -100,7 +100,7 @@ class Kubelet:
         """Read the wanted workloads if the file is another one than before."""
         self._loop.later(LOOK_EVERY, self._look)
         try:
-            found = os.stat(self._rundir.wanted)
+            found = os.stat(self._rundir.workloads)
         except FileNotFoundError:
             return
         seen = (found.st_mtime_ns, found.st_ino, found.st_size)
@@ -108,9 +108,9 @@ class Kubelet:
             return
         self._seen = seen
         try:
-            self._wanted = from_plain(WorkloadsState, json.loads(self._rundir.wanted.read_bytes()))
+            self._wanted = from_plain(WorkloadsState, json.loads(self._rundir.workloads.read_bytes()))
         except (OSError, ValueError, TypeError, KeyError) as error:
-            log.error("%s can't be read, what was wanted before stays: %r", self._rundir.wanted, error)
+            log.error("%s can't be read, what was wanted before stays: %r", self._rundir.workloads, error)
             return
         self._sync()
 
@@ -181,9 +181,9 @@ class Kubelet:
         document["workloads"] = [self._statuses[identity] for identity in self._pods]
         self._dirty = False
         try:
-            write_atomically(self._rundir.status, json.dumps(document))
+            write_atomically(self._rundir.workloads_status, json.dumps(document), lasting=False)
         except OSError as error:
-            log.error("%s can't be written: %s", self._rundir.status, error.strerror)
+            log.error("%s can't be written: %s", self._rundir.workloads_status, error.strerror)
             self._dirty = True
         self._write_planned = True
         self._loop.later(max(WRITE_AT_MOST_EVERY, 5 * (time.monotonic() - start)), self._write_status)
@@ -193,7 +193,7 @@ class Kubelet:
         for pod in self._pods.values():
             for worker in pod.containers.values():
                 if worker.pid:
-                    bound_log(self._rundir.log(pod.workload.folder, worker.container.name))
+                    bound_log(self._rundir.container_log(pod.workload.folder, worker.container.name))
 
 
 def main() -> int:
@@ -202,14 +202,14 @@ def main() -> int:
     parser.add_argument("--stop-on-exit", action="store_true", help="stop the containers on SIGTERM")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
-    rundir = RunDir(options.run_dir.resolve())
+    rundir = RunDir.at(options.run_dir.resolve())
     lock = os.open(rundir.path / "workloads.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         log.error("another kubelet serves %s", rundir.path)
         return 1
-    Kubelet(rundir, os.environ.get("CNLAB", rundir.path.name), options.stop_on_exit).run()
+    Kubelet(rundir, options.stop_on_exit).run()
     return 0
 
 

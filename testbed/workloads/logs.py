@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
-from testbed.workloads.rundir import RunDir
+from testbed.emulation.rundir import RunDir
 
 MAX_BYTES = 4 << 20
 """A log longer than this is moved to ``.log.1``, so that a container keeps at most about twice as much."""
@@ -18,7 +18,7 @@ def open_log(rundir: RunDir, workload: str, container: str) -> int:
     """A descriptor that appends to the container's log; refuses a symbolic link in its place."""
     rundir.logs.mkdir(mode=0o700, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(rundir.log(workload, container), flags, 0o600)
+    return os.open(rundir.container_log(workload, container), flags, 0o600)
 
 
 def bound_log(path: Path) -> None:
@@ -38,7 +38,7 @@ def bound_log(path: Path) -> None:
 
 def read_log(rundir: RunDir, workload: str, container: str, tail: int | None = None) -> list[str]:
     """The log's lines, oldest first, the rotated part included; the last ``tail`` of them. Empty if there is none."""
-    path = rundir.log(workload, container)
+    path = rundir.container_log(workload, container)
     lines: list[str] = []
     for part in (path.with_name(f"{path.name}.1"), path):
         if part.exists():
@@ -50,7 +50,7 @@ def follow_log(
     rundir: RunDir, workload: str, container: str, tail: int | None = 10, limit: float | None = None
 ) -> Iterator[str]:
     """The last ``tail`` lines, then each new one as it is written; ends after ``limit`` seconds, else never."""
-    path = rundir.log(workload, container)
+    path = rundir.container_log(workload, container)
     position = path.stat().st_size if path.exists() else 0
     yield from read_log(rundir, workload, container, tail)
     end = None if limit is None else monotonic() + limit

@@ -10,6 +10,8 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from testbed.emulation.errors import BadNameError
+from testbed.emulation.rundir import RunDir
 from testbed.model.components import VERSION, reload_probe
 from testbed.model.kubernetes import Probe
 from testbed.model.workloads import Workload
@@ -20,7 +22,6 @@ from testbed.workloads.images import Kind, Program, plan_environment
 from testbed.workloads.logs import open_log
 from testbed.workloads.loop import Act, Loop, Timer
 from testbed.workloads.probes import Verdict, start_check
-from testbed.workloads.rundir import BadNameError, RunDir
 from testbed.workloads.runtimeclient import MOST_STARTING, RuntimeClient
 from testbed.workloads.sandbox import prepare_sandbox, render_files
 
@@ -65,7 +66,7 @@ class LocalNode:
             try:
                 request = {"program": _plain(program, worker), "meta": json.dumps(meta_of(worker))}
                 request |= self._surroundings(worker, program)
-                self._runtime.start(worker.id, request, self._rundir.netns(work.host), log)
+                self._runtime.start(worker.id, request, self._rundir.namespace(work.host), log)
             finally:
                 os.close(log)
         except FileNotFoundError:
@@ -112,7 +113,8 @@ class LocalNode:
     def ask_reloaded(self, workload: Workload, verdict: Verdict) -> None:
         """Whether a proxy answers by the files that it has been given."""
         probe = reload_probe(dict(workload.files).get(VERSION, ""))
-        start_check(self._loop, self._rundir.netns(workload.host), probe.host, probe, workload.containers[0], verdict)
+        netns = self._rundir.namespace(workload.host)
+        start_check(self._loop, netns, probe.host, probe, workload.containers[0], verdict)
 
     def forget(self, worker: ContainerWorker) -> None:
         self._runtime.forget(worker.id)
@@ -127,14 +129,14 @@ class LocalNode:
             home.rmdir()
         if not keep_logs:
             for container in workload.containers:
-                log = self._rundir.log(workload.folder, container.name)
+                log = self._rundir.container_log(workload.folder, container.name)
                 for path in (log, log.with_name(f"{log.name}.1")):
                     path.unlink(missing_ok=True)
 
     def ask(self, worker: ContainerWorker, probe: Probe, verdict: Verdict) -> Act:
         if probe.kind == "exec":
             return self._ask_program(worker, probe, verdict)
-        netns = self._rundir.netns(worker.workload.host)
+        netns = self._rundir.namespace(worker.workload.host)
         address = probe.host or str(worker.workload.address)
         check = start_check(self._loop, netns, address, probe, worker.container, verdict)
         return check.cancel if check else _nothing
@@ -163,7 +165,7 @@ class LocalNode:
         self._runtime.follow(identity, report)
         nothing = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
         try:
-            self._runtime.start(identity, request, self._rundir.netns(worker.workload.host), nothing)
+            self._runtime.start(identity, request, self._rundir.namespace(worker.workload.host), nothing)
         except (OSError, ValueError) as error:
             late.cancel()
             verdict(False, str(error))

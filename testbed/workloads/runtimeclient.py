@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.emulation.ownership import mark
+from testbed.emulation.rundir import RunDir
 from testbed.workloads import channel
 from testbed.workloads.loop import Loop
-from testbed.workloads.rundir import RunDir
 
 ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT = 10.0
+ROLE = "runtime"
+"""Of the runtime, and of the containers that are no programs of their own: the echo servers."""
 MOST_STARTING = 64
 """Starts under way at the same time: each holds three descriptors of the runtime's."""
 
@@ -40,8 +43,8 @@ Report = Callable[[channel.Message], None]
 class RuntimeClient:
     """``on_listed`` is called each time that a connection has been made, with what runs."""
 
-    def __init__(self, loop: Loop, rundir: RunDir, lab: str, on_listed: Callable[[list[Known]], None]) -> None:
-        self._loop, self._rundir, self._lab, self._on_listed = loop, rundir, lab, on_listed
+    def __init__(self, loop: Loop, rundir: RunDir, on_listed: Callable[[list[Known]], None]) -> None:
+        self._loop, self._rundir, self._on_listed = loop, rundir, on_listed
         self._channel: channel.Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._known: list[Known] = []
@@ -57,7 +60,7 @@ class RuntimeClient:
     def _launch(self) -> channel.Channel:
         # Neither site packages nor the environment's say: the runtime needs the standard library and stays small.
         command = [sys.executable, "-S", "-E", "-m", "testbed.workloads.runtime", "--run-dir", str(self._rundir.path)]
-        environment = {"CNLAB": self._lab, "CNLAB_RUN": str(self._rundir.path), "LC_ALL": "C.UTF-8"}
+        environment = {"LC_ALL": "C.UTF-8", **mark(self._rundir, ROLE)}
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
         )

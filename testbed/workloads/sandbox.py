@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.emulation.mounts import own_mounts
+from testbed.emulation.rundir import RunDir, write_atomically
 from testbed.model.workloads import Workload
 from testbed.workloads import syscalls
-from testbed.workloads.rundir import RunDir, write_atomically
 
 NOBODY = 65534
 CAPABILITIES = (syscalls.CAP_NET_BIND_SERVICE, syscalls.CAP_NET_RAW)
@@ -62,7 +62,7 @@ def prepare_sandbox(rundir: RunDir, workload: Workload) -> Sandbox:
     for name, text in render_files(workload).items():
         path = home / name
         if not path.exists() or path.read_text() != text:
-            write_atomically(path, text, mode=0o644)
+            write_atomically(path, text, 0o644, lasting=False)
         shown.append((f"/etc/{name}", str(path)))
     config = rundir.config(workload.folder)
     if config.is_dir():
@@ -107,7 +107,7 @@ def enter_workload(rundir: RunDir, workload: Workload) -> None:
     For ``exec`` and ``shell``: call it between fork and exec, in a process without other threads.
     """
     sandbox = prepare_sandbox(rundir, workload)
-    with open(rundir.netns(workload.host), "rb") as namespace:
+    with open(rundir.namespace(workload.host), "rb") as namespace:
         syscalls.setns(namespace.fileno(), syscalls.CLONE_NEWNET)
     enter_sandbox(sandbox, own_processes=False)
 

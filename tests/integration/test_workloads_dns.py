@@ -14,7 +14,6 @@ from testbed.model.planning.dns_zone import DnsEndpoint, DnsHost, DnsService, pl
 from testbed.model.source import Source
 from testbed.model.workloads import Workload
 from testbed.workloads.logs import read_log
-from testbed.workloads.rundir import RunDir
 from tests.integration.workload_lab import ADDRESS, WorkloadLab, until, workload, workload_lab
 
 pytestmark = pytest.mark.root
@@ -52,7 +51,7 @@ def resolve(lab: WorkloadLab, script: str) -> list[str]:
                    nameserver=ADDRESS, search=search_list("shop"))  # fmt: skip
     lab.apply(BEFORE, pod)
     lab.wait(name, lambda status: status.phase in ("Succeeded", "Failed"))
-    return read_log(RunDir(lab.path), name, "c")
+    return read_log(lab.rundir, name, "c")
 
 
 def test_the_system_s_resolver_finds_what_kubernetes_promises(lab: WorkloadLab) -> None:

@@ -14,7 +14,6 @@ import pytest
 from testbed.model.kubernetes import Container, ContainerPort, Probe
 from testbed.workloads import sandbox, syscalls
 from testbed.workloads.logs import follow_log, read_log
-from testbed.workloads.rundir import RunDir
 from tests.integration.workload_lab import ADDRESS, WorkloadLab, until, workload, workload_lab
 
 pytestmark = pytest.mark.root
@@ -62,14 +61,13 @@ def test_the_programs_of_a_container_are_unprivileged_and_see_their_own_machine(
         cat /etc/resolv.conf; echo host $(hostname); echo user $(id -u); echo links $(ls /sys/class/net)
         ping -c1 -W1 {ADDRESS} >/dev/null && echo ping works
         kill -0 {os.getpid()} 2>/dev/null && echo sees the tests
-        ls {lab.path} >/dev/null 2>&1 && echo reads the run directory
+        ls {lab.rundir.path} >/dev/null 2>&1 && echo reads the run directory
         nsenter --net=/proc/1/ns/net true 2>/dev/null && echo enters namespaces
         grep NoNewPrivs /proc/self/status; grep CapBnd /proc/self/status; echo done; exec sleep 60
     """
     lab.apply(workload("web-0", shell(script), nameserver=ADDRESS, search=("shop.svc.cluster.local",)))
-    rundir = RunDir(lab.path)
-    until(lambda: "done" in read_log(rundir, "web-0", "main"), 5, "the script")
-    assert read_log(rundir, "web-0", "main") == [
+    until(lambda: "done" in read_log(lab.rundir, "web-0", "main"), 5, "the script")
+    assert read_log(lab.rundir, "web-0", "main") == [
         f"nameserver {ADDRESS}",
         "search shop.svc.cluster.local",
         "options ndots:5",
@@ -103,7 +101,7 @@ def test_a_crashing_container_is_restarted_with_growing_delays(lab: WorkloadLab)
     status = lab.wait("web-0", lambda s: s.containers[0].restarts == 3, limit=15).containers[0]
     assert (status.state, status.exit_code) == ("waiting", 7)
     assert status.reason == "CrashLoopBackOff"
-    assert read_log(RunDir(lab.path), "web-0", "main") == ["started"] * 3
+    assert read_log(lab.rundir, "web-0", "main") == ["started"] * 3
 
 
 def test_http_readiness_follows_the_program(lab: WorkloadLab) -> None:
@@ -148,7 +146,7 @@ def test_containers_outlive_the_kubelet_and_are_not_started_twice(lab: WorkloadL
     lab.kubelet.wait()
     until(lambda: len(lab.processes()) == 2, 5, "the short container's end: runtime and echo stay")
     assert lab.run("web-0", "curl", "-sm3", f"{URL}/hostname") == "web-0"
-    (lab.path / "workloads.status.json").unlink()
+    lab.rundir.workloads_status.unlink()
     lab.start_kubelet()
     status = lab.wait("web-0", lambda s: s.containers[1].state == "terminated")
     assert (status.containers[0].pid, status.containers[0].restarts) == (before.pid, 0)
@@ -224,7 +222,7 @@ def test_two_containers_of_a_host_can_not_have_one_port(lab: WorkloadLab) -> Non
 def test_an_unreadable_document_changes_nothing(lab: WorkloadLab) -> None:
     lab.apply(workload("web-0", ECHO))
     pid = lab.wait("web-0", ready).containers[0].pid
-    (lab.path / "workloads.json").write_text("{")
+    lab.rundir.workloads.write_text("{")
     lab.apply(workload("web-0", ECHO))
     assert lab.wait("web-0", ready).containers[0].pid == pid
 
@@ -233,12 +231,12 @@ def test_names_that_would_leave_the_run_directory(lab: WorkloadLab) -> None:
     lab.apply(workload("../escape", ECHO, host="web-0"))
     status = lab.wait("../escape", lambda s: s.containers[0].exit_code is not None).containers[0]
     assert "can't be part of a path" in status.message
-    assert not list(lab.path.parent.glob("escape*"))
+    assert not list(lab.rundir.root.rglob("*escape*"))
 
 
 def test_a_log_that_is_a_symbolic_link_is_refused(lab: WorkloadLab) -> None:
-    target = lab.path / "target"
-    (lab.path / "logs" / "web-0.main.log").symlink_to(target)
+    target = lab.rundir.path / "target"
+    lab.rundir.container_log("web-0", "main").symlink_to(target)
     lab.apply(workload("web-0", shell("echo owned"), restart_policy="Never"))
     lab.wait("web-0", lambda s: s.phase == "Failed")
     assert not target.exists()
@@ -292,7 +290,7 @@ def test_enter_workload_shows_a_visitor_what_the_pod_sees(lab: WorkloadLab) -> N
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        sandbox.enter_workload(RunDir(lab.path), pod)
+        sandbox.enter_workload(lab.rundir, pod)
         os.write(writing, f"{os.uname().nodename} {Path('/etc/resolv.conf').read_text()}".encode())
         os._exit(0)
     os.waitpid(child, 0)
@@ -305,5 +303,5 @@ def test_enter_workload_shows_a_visitor_what_the_pod_sees(lab: WorkloadLab) -> N
 def test_logs_can_be_followed(lab: WorkloadLab) -> None:
     lab.apply(workload("web-0", shell("for i in 1 2 3 4; do echo line $i; sleep 0.2; done"), restart_policy="Never"))
     lab.wait("web-0", lambda s: s.containers[0].pid)
-    lines = follow_log(RunDir(lab.path), "web-0", "main", limit=5)
+    lines = follow_log(lab.rundir, "web-0", "main", limit=5)
     assert [next(lines) for _ in range(4)] == ["line 1", "line 2", "line 3", "line 4"]

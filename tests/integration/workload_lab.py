@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from testbed.emulation.ownership import find_processes, mark
+from testbed.emulation.rundir import RunDir
 from testbed.model.codec import from_plain, to_plain
 from testbed.model.kubernetes import Container
 from testbed.model.workloads import Workload, WorkloadsState, WorkloadsStatus, WorkloadStatus
@@ -32,13 +35,12 @@ def until(condition: Callable[[], object], limit: float, what: str) -> None:
 class WorkloadLab:
     """``processes()`` are those that carry this lab's mark."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, path.name
+    def __init__(self, rundir: RunDir) -> None:
+        self.rundir, self.name = rundir, rundir.lab
         self.generation = 0
         self.kubelet: subprocess.Popen[bytes] | None = None
         self._namespaces: list[str] = []
-        (path / "netns").mkdir()
-        (path / "logs").mkdir()
+        rundir.make()
 
     def add_namespace(self, host: str) -> None:
         """A namespace with ``ADDRESS`` on its loopback, named as the lab would name it."""
@@ -47,23 +49,23 @@ class WorkloadLab:
         self._namespaces.append(name)
         for command in (["link", "set", "lo", "up"], ["addr", "add", f"{ADDRESS}/32", "dev", "lo"]):
             subprocess.run(["ip", "-n", name, *command], check=True)
-        (self.path / "netns" / host).symlink_to(f"/run/netns/{name}")
+        self.rundir.namespace(host).symlink_to(f"/run/netns/{name}")
 
     def start_kubelet(self, *options: str, prefix: tuple[str, ...] = ()) -> None:
-        command = [*prefix, sys.executable, "-m", "testbed.workloads.kubelet", "--run-dir", str(self.path), *options]
-        environment = os.environ | {"CNLAB": self.name}
-        self.kubelet = subprocess.Popen(command, cwd=ROOT, env=environment)
+        program = (sys.executable, "-m", "testbed.workloads.kubelet", "--run-dir", str(self.rundir.path))
+        environment = os.environ | mark(self.rundir, "kubelet")
+        self.kubelet = subprocess.Popen([*prefix, *program, *options], cwd=ROOT, env=environment)
 
     def apply(self, *workloads: Workload) -> None:
         self.generation += 1
-        temporary = self.path / ".new"
+        temporary = self.rundir.path / ".new"
         temporary.write_text(json.dumps(to_plain(WorkloadsState(self.generation, workloads))))
-        temporary.rename(self.path / "workloads.json")
+        temporary.rename(self.rundir.workloads)
 
     def read_status(self) -> dict[str, WorkloadStatus]:
         """By name; empty until what was applied last has been seen."""
         try:
-            text = (self.path / "workloads.status.json").read_text()
+            text = self.rundir.workloads_status.read_text()
         except FileNotFoundError:
             return {}
         status = from_plain(WorkloadsStatus, json.loads(text))
@@ -79,14 +81,7 @@ class WorkloadLab:
         return subprocess.run(full, capture_output=True, text=True, timeout=limit).stdout
 
     def processes(self) -> list[int]:
-        mark = f"CNLAB={self.name}\0".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                with contextlib.suppress(OSError):
-                    if mark in (entry / "environ").read_bytes():
-                        found.append(int(entry.name))
-        return found
+        return [owned.pid for owned in find_processes(self.rundir)]
 
     def close(self) -> None:
         until(self._killed, 10, f"the end of {self.processes()}")
@@ -104,8 +99,8 @@ class WorkloadLab:
 
 @contextlib.contextmanager
 def workload_lab() -> Iterator[WorkloadLab]:
-    with tempfile.TemporaryDirectory(prefix="cnlab-w") as folder:
-        lab = WorkloadLab(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="cnlab-") as root:
+        lab = WorkloadLab(RunDir.of(f"w-{secrets.token_hex(4)}", Path(root)))
         try:
             yield lab
         finally:

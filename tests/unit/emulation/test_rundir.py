@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from testbed.emulation.errors import EmulationError, LabBusyError, NoSuchLabError, NotOursError
+from testbed.emulation.errors import BadNameError, EmulationError, LabBusyError, NoSuchLabError, NotOursError
 from testbed.emulation.lock import locked
 from testbed.emulation.rundir import RunDir, list_labs, run_root, write_atomically
 
@@ -18,10 +19,18 @@ def test_a_name_that_could_be_a_path_or_an_option_is_refused(name: str, tmp_path
         RunDir.of(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "-n", "a;b", "", "a b", "`id`", "x\0"])
-def test_a_namespace_that_could_be_a_path_or_an_option_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(EmulationError):
-        RunDir.of("lab", tmp_path).namespace(name)
+@pytest.mark.parametrize("name", ["..", "a/b", "-n", "a;b", "", "a b", "`id`", "x\0", "a..b"])
+def test_a_part_that_could_be_a_path_or_an_option_is_refused(name: str, tmp_path: Path) -> None:
+    rundir = RunDir.of("lab", tmp_path)
+    parts = (rundir.namespace, rundir.config, partial(rundir.container_log, "web-0"))
+    for part in parts:
+        with pytest.raises(BadNameError, match="can't be part of a path"):
+            part(name)
+
+
+def test_a_program_that_is_given_the_directory_finds_the_same_lab(tmp_path: Path) -> None:
+    rundir = RunDir.of("lab", tmp_path)
+    assert RunDir.at(rundir.path) == rundir
 
 
 def test_directories_are_private(tmp_path: Path) -> None:
@@ -43,6 +52,15 @@ def test_a_link_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
 def test_the_root_can_be_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CNLAB_RUN_ROOT", str(tmp_path))
     assert run_root() == tmp_path
+
+
+def test_a_file_for_every_reader_is_one_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_atomically(tmp_path / "hosts", "127.0.0.1 localhost", 0o644)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "hosts").stat().st_mode & 0o777 == 0o644
 
 
 def test_an_interrupted_write_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
