@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import select
 import socket
 import struct
 import subprocess
@@ -248,30 +247,9 @@ def within(path: Path, work: Callable[[], Any]) -> Any:
     return netns.inside(path, work)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a TCP attempt came to: ``connected`` with the client's address as the server saw it, ``refused`` or
-    ``dropped`` (no answer)."""
-
-    verdict: str
-    client: IPv4Address | None = None
-    server: str = ""
-
-
 def serve(lab: ClusterLab, name: str, port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """A listening socket in the namespace of pod, node or host ``name``; close it after."""
-
-    def listen() -> socket.socket:
-        made = socket.socket(socket.AF_INET, kind)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(("0.0.0.0", port))
-        if kind == socket.SOCK_STREAM:
-            made.listen(64)
-        made.settimeout(3)
-        return made
-
-    listening: socket.socket = within(lab.namespace(name), listen)
-    return listening
+    return packets.serve(lab.namespace(name), port, kind)
 
 
 def connect(
@@ -282,38 +260,9 @@ def connect(
     servers: dict[str, socket.socket],
     limit: float = 1.5,
     source_port: int = 0,
-) -> Seen:
-    """Open a connection and exchange data; ``servers`` are the listening sockets that may get it, by name."""
-
-    def dial() -> socket.socket:
-        made = socket.socket()
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if source_port:
-            made.bind(("0.0.0.0", source_port))
-        made.settimeout(limit)
-        made.connect((str(address), port))
-        return made
-
-    try:
-        client = within(lab.namespace(source), dial)
-    except ConnectionRefusedError:
-        return Seen("refused")
-    except TimeoutError:
-        return Seen("dropped")
-    except OSError as error:
-        return Seen(f"error {error.errno}")
-    with client:
-        ready, _, _ = select.select(list(servers.values()), [], [], 3)
-        assert ready, f"{source} connected to {address}:{port}, but none of the servers was asked"
-        accepted, peer = ready[0].accept()
-        with accepted:
-            accepted.settimeout(3)
-            client.sendall(b"question")
-            assert accepted.recv(100) == b"question"
-            accepted.sendall(b"answer")
-            assert client.recv(100) == b"answer"
-        name = next(name for name, each in servers.items() if each is ready[0])
-        return Seen("connected", IPv4Address(peer[0]), name)
+) -> packets.Seen:
+    """Open a connection from pod, node or host ``source``; ``servers`` are those that may get it, by name."""
+    return packets.connect(lab.namespace(source), address, port, servers, limit, source_port)
 
 
 def ping(lab: ClusterLab, source: str, address: IPv4Address, limit: float = 1.0) -> bool:
@@ -358,18 +307,6 @@ class Capture:
 def send_frame(lab: ClusterLab, name: str, interface: str, frame: bytes) -> None:
     """Put a crafted frame on an interface of a namespace."""
     packets.send_frame(lab.namespace(name), interface, frame)
-
-
-def ipv4_frame(
-    eth_src: str, eth_dst: str, source: IPv4Address, destination: IPv4Address, udp: tuple[int, int], body: bytes = b"x"
-) -> bytes:
-    """Ethernet, IPv4, UDP without a UDP checksum."""
-    datagram = struct.pack("!HHHH", *udp, 8 + len(body), 0) + body
-    header = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0, source.packed, destination.packed
-    )
-    header = header[:10] + packets.checksum(header) + header[12:]
-    return bytes.fromhex((eth_dst + eth_src).replace(":", "")) + b"\x08\x00" + header + datagram
 
 
 def run(lab: ClusterLab, name: str, *command: str) -> str:

@@ -17,35 +17,49 @@ from testbed.emulation.netns import inside
 @dataclass(frozen=True)
 class Seen:
     """What a TCP attempt came to: ``connected`` with the client's address as the server saw it and the server's name,
-    ``refused`` or ``dropped`` (no answer)."""
+    ``refused``, ``dropped`` (no answer) or ``error <errno>``."""
 
     verdict: str
     client: IPv4Address | None = None
     server: str = ""
 
 
-DROPPED = Seen("dropped")
+DROPPED, REFUSED = Seen("dropped"), Seen("refused")
 
 
-def serve(namespace: Path, port: int) -> socket.socket:
-    """A listening TCP socket; close it after."""
+def serve(namespace: Path, port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    """A listening TCP socket, or a UDP socket (``SOCK_DGRAM``); close it after."""
 
     def listen() -> socket.socket:
-        made = socket.socket()
+        made = socket.socket(socket.AF_INET, kind)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(("0.0.0.0", port))
-        made.listen(64)
+        if kind == socket.SOCK_STREAM:
+            made.listen(64)
         made.settimeout(3)
         return made
 
     return inside(namespace, listen)
 
 
-def connect(namespace: Path, address: IPv4Address, port: int, servers: dict[str, socket.socket], limit: float) -> Seen:
-    """Open a connection and exchange data; ``servers`` are the listening sockets that may get it, by name."""
+def connect(
+    namespace: Path,
+    address: IPv4Address,
+    port: int,
+    servers: dict[str, socket.socket],
+    limit: float,
+    source_port: int = 0,
+) -> Seen:
+    """Open a connection and exchange data; ``servers`` are the listening sockets that may get it, by name.
+
+    ``source_port`` 0: any.
+    """
 
     def dial() -> socket.socket:
         made = socket.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if source_port:
+            made.bind(("0.0.0.0", source_port))
         made.settimeout(limit)
         made.connect((str(address), port))
         return made
@@ -53,12 +67,14 @@ def connect(namespace: Path, address: IPv4Address, port: int, servers: dict[str,
     try:
         client = inside(namespace, dial)
     except ConnectionRefusedError:
-        return Seen("refused")
+        return REFUSED
     except TimeoutError:
         return DROPPED
+    except OSError as error:
+        return Seen(f"error {error.errno}")
     with client:
         ready, _, _ = select.select(list(servers.values()), [], [], 3)
-        assert ready, f"connected to {address}:{port}, but none of the servers was asked"
+        assert ready, f"{namespace.name} connected to {address}:{port}, but none of the servers was asked"
         accepted, peer = ready[0].accept()
         with accepted:
             accepted.settimeout(3)
@@ -97,10 +113,17 @@ def send_frame(namespace: Path, interface: str, frame: bytes) -> None:
     inside(namespace, send)
 
 
-def udp_frame(eth_src: str, eth_dst: str, source: str, destination: str, body: bytes = b"x") -> bytes:
-    """Ethernet, IPv4, UDP from port 9 to port 9 without a UDP checksum."""
-    datagram = struct.pack("!HHHH", 9, 9, 8 + len(body), 0) + body
-    ends = (IPv4Address(source).packed, IPv4Address(destination).packed)
+def udp_frame(
+    eth_src: str,
+    eth_dst: str,
+    source: IPv4Address,
+    destination: IPv4Address,
+    ports: tuple[int, int] = (9, 9),
+    body: bytes = b"x",
+) -> bytes:
+    """Ethernet, IPv4, UDP from the first port to the second without a UDP checksum."""
+    datagram = struct.pack("!HHHH", *ports, 8 + len(body), 0) + body
+    ends = (source.packed, destination.packed)
     header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0, *ends)
     header = header[:10] + checksum(header) + header[12:]
     return bytes.fromhex((eth_dst + eth_src).replace(":", "")) + b"\x08\x00" + header + datagram

@@ -15,15 +15,14 @@ from testbed.model.wiring import Route
 from tests.integration.cluster_lab import (
     Capture,
     ClusterLab,
-    Seen,
     cluster_lab,
     connect,
-    ipv4_frame,
     ping,
     send_frame,
     serve,
     within,
 )
+from tests.integration.packets import DROPPED, Seen, udp_frame
 from tests.unit.model import labs
 
 pytestmark = [pytest.mark.root, pytest.mark.datapath]
@@ -53,7 +52,7 @@ def only(lab: ClusterLab, *models: NetworkModel) -> None:
 def expected(lab: ClusterLab, source: str, target: str) -> Seen:
     """Everybody is seen as itself, except that a tunnel's pods leave with the node's address and have no way in."""
     if model_of(lab) is TUNNEL and source == "db" and target in PODS:
-        return Seen("dropped")
+        return DROPPED
     if model_of(lab) is TUNNEL and target == "db" and source in PODS:
         return Seen("connected", lab.address(lab.pod(source).node), target)
     return Seen("connected", lab.address(source), target)
@@ -120,10 +119,10 @@ def received(lab: ClusterLab, victim: str, frame: bytes, marker: bytes, sender: 
 def test_spoofed_packets_arrive_nowhere(lab: ClusterLab, victim: str) -> None:
     own, other = lab.pod("web-0"), lab.pod("web-3")
     gateway, to = gateway_mac(lab), lab.address(victim)
-    honest = ipv4_frame(own.mac, gateway, own.address, to, (1000, 2000), b"honest packet")
-    address = ipv4_frame(own.mac, gateway, other.address, to, (1000, 2000), b"other's address")
-    mac = ipv4_frame(other.mac, gateway, own.address, to, (1000, 2000), b"other's MAC")
-    node = ipv4_frame(own.mac, gateway, lab.address("node-1"), to, (1000, 2000), b"node's address")
+    honest = udp_frame(own.mac, gateway, own.address, to, (1000, 2000), b"honest packet")
+    address = udp_frame(own.mac, gateway, other.address, to, (1000, 2000), b"other's address")
+    mac = udp_frame(other.mac, gateway, own.address, to, (1000, 2000), b"other's MAC")
+    node = udp_frame(own.mac, gateway, lab.address("node-1"), to, (1000, 2000), b"node's address")
     tagged = honest[:12] + b"\x81\x00\x00\x02" + honest[12:].replace(b"honest packet", b"tagged packet")
     assert received(lab, victim, honest, b"honest packet")
     assert not received(lab, victim, address, b"other's address")
@@ -136,7 +135,7 @@ def test_the_node_listens_to_no_port_of_a_bridge(lab: ClusterLab) -> None:
     """To the MAC of the node's end of the pod's link, past all flows: the kernel must not take it there."""
     own, db = lab.pod("web-0"), lab.host("db")
     end = "fe" + own.mac[2:]
-    frame = ipv4_frame(own.mac, end, lab.address("web-3"), db.address, (1000, 2000), b"past the flows")
+    frame = udp_frame(own.mac, end, lab.address("web-3"), db.address, (1000, 2000), b"past the flows")
     with Capture(lab, "node-1", "eth0") as uplink:
         send_frame(lab, "web-0", "eth0", frame)
     assert not any(b"past the flows" in each for each in uplink.frames)
@@ -184,7 +183,7 @@ def test_forged_tunnel_packets_are_not_unwrapped(lab: ClusterLab) -> None:
     """From a pod, from a VPC server, and the honest control: the same from a node of the cluster is unwrapped."""
     only(lab, TUNNEL)
     vni = lab.plan.clusters.clusters[0].vni
-    inner = ipv4_frame(
+    inner = udp_frame(
         "02:00:00:00:00:01", POD_GATEWAY_MAC, lab.address("web-1"), lab.address("web-0"), (1, 2), b"injected"
     )
     node, db, pod = lab.node("node-1"), lab.host("db"), lab.pod("web-2")
@@ -195,13 +194,13 @@ def test_forged_tunnel_packets_are_not_unwrapped(lab: ClusterLab) -> None:
         return any(b"injected" in frame for frame in capture.frames)
 
     gateway = "fa:16:3e:00:00:01"
-    outer = ipv4_frame(db.mac, gateway, db.address, node.address, (40000, 4789), vxlan(vni, inner))
+    outer = udp_frame(db.mac, gateway, db.address, node.address, (40000, 4789), vxlan(vni, inner))
     assert not arrives("db", outer)
-    outer = ipv4_frame(pod.mac, POD_GATEWAY_MAC, pod.address, node.address, (40000, 4789), vxlan(vni, inner))
+    outer = udp_frame(pod.mac, POD_GATEWAY_MAC, pod.address, node.address, (40000, 4789), vxlan(vni, inner))
     assert not arrives("web-2", outer)
     peer = lab.node("node-2")
-    honest = ipv4_frame(peer.mac, node.mac, peer.address, node.address, (40000, 4789), vxlan(vni, inner))
-    wrong_vni = ipv4_frame(peer.mac, node.mac, peer.address, node.address, (40000, 4789), vxlan(vni + 1, inner))
+    honest = udp_frame(peer.mac, node.mac, peer.address, node.address, (40000, 4789), vxlan(vni, inner))
+    wrong_vni = udp_frame(peer.mac, node.mac, peer.address, node.address, (40000, 4789), vxlan(vni + 1, inner))
     assert not arrives("node-2", wrong_vni)
     assert arrives("node-2", honest)
 

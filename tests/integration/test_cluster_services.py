@@ -17,14 +17,14 @@ from testbed.model.cloud import NodePool
 from testbed.model.desired import NetworkModel
 from testbed.model.kubernetes import KubeServicePort, Service, StatefulSet
 from testbed.model.lab import Lab
-from tests.integration.cluster_lab import ClusterLab, Seen, cluster_lab, connect, ping, serve, within
+from tests.integration.cluster_lab import ClusterLab, cluster_lab, connect, ping, serve, within
+from tests.integration.packets import DROPPED, REFUSED, Seen
 from tests.unit.model import labs
 
 pytestmark = [pytest.mark.root, pytest.mark.datapath]
 
 TUNNEL, VPC, ENI = NetworkModel.TUNNEL, NetworkModel.VPC, NetworkModel.ENI
 EXTERNAL = IPv4Address("203.0.113.77")
-DROPPED, REFUSED = Seen("dropped"), Seen("refused")
 PATIENCE = 1.3
 """Seconds of silence that are a drop: more than the one after which the kernel sends its first packet again."""
 

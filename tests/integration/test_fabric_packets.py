@@ -294,10 +294,10 @@ def test_forged_frames(lab: World) -> None:
     one, two, evil = (f"fa:16:3e:01:00:{n:02x}" for n in (A, B, 0x66))
     with listen(lab, B, 0x0800) as receiver:
         for eth_src, source in ((one, "10.0.0.20"), (evil, "10.0.0.5"), (evil, "10.0.0.20"), (one, POD)):
-            frame = packets.udp_frame(eth_src, two, source, ADDRESS[B])
+            frame = packets.udp_frame(eth_src, two, IPv4Address(source), IPv4Address(ADDRESS[B]))
             packets.send_frame(lab.home(A), "eth0", frame)
         assert frames_from(receiver) == []
-        honest = packets.udp_frame(one, two, "10.0.0.5", ADDRESS[B])
+        honest = packets.udp_frame(one, two, IPv4Address("10.0.0.5"), IPv4Address(ADDRESS[B]))
         packets.send_frame(lab.home(A), "eth0", honest)
         assert len(frames_from(receiver)) == 1
 
