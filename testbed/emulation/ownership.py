@@ -1,7 +1,7 @@
 """Which processes are the lab's: those that carry its mark, and those inside one of its namespaces.
 
-The mark is ``CNLAB=<lab>`` in the environment, beside ``CNLAB_RUN=<run directory>`` that tells labs of one name
-under different roots apart. Never by program name: the user's own ``ovs-vswitchd`` is not ours to end.
+The mark is ``CNLAB=<lab>`` in the environment together with ``CNLAB_RUN=<run directory>``, which tells labs of one
+name under different roots apart. Never by program name: the user's own ``ovs-vswitchd`` is not ours to end.
 """
 
 from __future__ import annotations
@@ -62,10 +62,8 @@ def _read_owned(rundir: RunDir, pid: int, inodes: frozenset[int]) -> OwnedProces
 
 
 def is_marked(environment: list[bytes], rundir: RunDir) -> bool:
-    if b"CNLAB=" + rundir.lab.encode() not in environment:
-        return False
-    runs = [item for item in environment if item.startswith(b"CNLAB_RUN=")]
-    return not runs or runs[-1] == b"CNLAB_RUN=" + str(rundir.path).encode()
+    """``environment`` has ``NAME=value`` items. Half a mark is none: it may be another lab's of the same name."""
+    return b"CNLAB=" + rundir.lab.encode() in environment and b"CNLAB_RUN=" + bytes(rundir.path) in environment
 
 
 def is_zombie(pid: int) -> bool:

@@ -16,6 +16,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from testbed.emulation.netns import read_inodes
+from testbed.emulation.ownership import find_processes
 from testbed.emulation.rundir import RunDir
 from testbed.operations import verbs
 from testbed.operations.errors import NotAppliedError
@@ -94,6 +96,17 @@ def test_status_is_well_and_says_so_with_its_exit_status(lab: Shell) -> None:
     assert (health["ok"], health["problems"]) == (True, [])
     assert {node["name"] for node in health["nodes"]} == {"n1", "n2"}
     assert "is well" in lab("status").stdout
+
+
+def test_every_program_of_the_lab_carries_its_mark(lab: Shell) -> None:
+    """By which ``down`` finds what has left the lab's namespaces."""
+    rundir = RunDir.of(lab.name, Path(lab.environment["CNLAB_RUN_ROOT"]))
+    marked = {owned.pid for owned in find_processes(rundir)}
+    inside = find_processes(rundir, frozenset(read_inodes(rundir)))
+    assert [owned for owned in inside if owned.pid not in marked] == []
+    commands = " ".join(owned.command for owned in inside)
+    for program in ("controllers.app", "testbed.workloads.kubelet", "testbed.workloads.runtime", "ovs-vswitchd", "nsd"):
+        assert program in commands, program
 
 
 def test_up_again_changes_nothing(lab: Shell) -> None:

@@ -191,10 +191,11 @@ def test_two_commands_on_one_lab(rundir: RunDir) -> None:
         session.settle(1, ())
 
 
-def test_a_process_of_a_lab_of_the_same_name_elsewhere_survives(rundir: RunDir) -> None:
+@pytest.mark.parametrize("where", [{}, {"CNLAB_RUN": "/run/elsewhere/lab"}], ids=["nowhere", "elsewhere"])
+def test_a_process_that_says_only_the_lab_s_name_survives(rundir: RunDir, where: dict[str, str]) -> None:
+    """A lab of the same name may be up in another run directory."""
     realise(rundir, synthetic_wiring(1, 1))
-    environment = {"CNLAB": rundir.lab, "CNLAB_RUN": "/run/elsewhere/" + rundir.lab}
-    other = subprocess.Popen(["/bin/sleep", "600"], env=environment)
+    other = subprocess.Popen(["/bin/sleep", "600"], env={"CNLAB": rundir.lab, **where})
     try:
         tear_down(rundir)
         assert other.poll() is None

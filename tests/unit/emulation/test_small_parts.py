@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 
 from testbed.emulation import interrupts, links
 from testbed.emulation.errors import InterruptedByUserError
 from testbed.emulation.firewall import render_replacement, table_names
+from testbed.emulation.ownership import is_marked, mark
 from testbed.emulation.realise import render_resolver
+from testbed.emulation.rundir import RunDir
 from testbed.emulation.synthetic import synthetic_wiring
 from testbed.emulation.waiting import WaitedInVainError, until
 
@@ -38,6 +41,24 @@ def test_veths_are_grouped_by_the_namespace_with_more_of_them() -> None:
 def test_resolver_file() -> None:
     text = render_resolver(IPv4Address("10.96.0.10"), ("default.svc.cluster.local", "svc.cluster.local"))
     assert text == ("search default.svc.cluster.local svc.cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n")
+
+
+def environment_of(rundir: RunDir) -> list[bytes]:
+    return [b"PATH=/bin", *(f"{name}={value}".encode() for name, value in mark(rundir, "shell").items())]
+
+
+def test_a_process_is_the_lab_s_by_both_halves_of_the_mark(tmp_path: Path) -> None:
+    rundir = RunDir.of("lab", tmp_path)
+    whole = environment_of(rundir)
+    assert is_marked(whole, rundir)
+    for half in (b"CNLAB=", b"CNLAB_RUN="):
+        assert not is_marked([item for item in whole if not item.startswith(half)], rundir)
+
+
+@pytest.mark.parametrize("lab", ["lab", "lab-2", "la"])
+def test_a_process_of_another_lab_is_not(lab: str, tmp_path: Path) -> None:
+    elsewhere = environment_of(RunDir.of(lab, tmp_path / "elsewhere"))
+    assert not is_marked(elsewhere, RunDir.of("lab", tmp_path))
 
 
 def test_waiting_returns_the_answer() -> None:
