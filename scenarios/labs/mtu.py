@@ -18,7 +18,7 @@ def check(lab: RunningLab) -> Iterator[Finding]:
 
 
 def bulk(client: Host, server: Host) -> Finding:
-    seen = client.http(server.address, 8080, f"/bytes?n={BULK}", timeout=3.0)
+    seen = client.http(server.address, 8080, f"/bytes?n={BULK}", timeout=2.0)
     got = len(seen.body)
     lower = f"packets of {server} are too large for the tunnel: give its eth0 an MTU of 1450 or less"
     return expect(got == BULK, f"{client} downloads {BULK} bytes of {server}: {got} came ({seen.verdict})", lower)

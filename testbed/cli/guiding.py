@@ -193,11 +193,12 @@ def _take_step(rundir: RunDir, number: int, step: Step, pausing: bool) -> bool:
 
 
 def _run(rundir: RunDir, commands: Sequence[Command]) -> bool:
+    from testbed.cli.errors import run
     from testbed.guide.running import run_commands
     from testbed.report.guides import render_ran
 
     well = True
-    for ran in run_commands(rundir, commands):
+    for ran in run_commands(rundir, commands, run):
         _show(*render_ran(ran, _named(rundir)))
         well = well and not ran.problem
     return well

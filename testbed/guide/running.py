@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import IO
 
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.waiting import WaitedInVainError, until
+from testbed.guide.forked import Forked, Main, fork
 from testbed.guide.guides import Command
 from testbed.observe.status import View
 from testbed.observe.trace.naming import find_target
@@ -60,26 +62,28 @@ def typed(command: Command, lab: str = "") -> str:
     return f"{line} &" if command.background else line
 
 
-def run_commands(rundir: RunDir, commands: Sequence[Command]) -> Iterator[Ran]:
-    """Run them in order; those in the background end last. What still runs then is ended."""
-    behind: list[tuple[Command, subprocess.Popen[str]]] = []
+def run_commands(rundir: RunDir, commands: Sequence[Command], lab: Main) -> Iterator[Ran]:
+    """Run them in order; those in the background end last. What still runs then is ended.
+
+    ``lab`` is the command line.
+    """
+    behind: list[_Behind] = []
     try:
         for command in (resolve(rundir, each) for each in commands):
             if command.background:
-                behind.append((command, _start(rundir, command)))
+                behind.append(_start(rundir, command, lab))
             else:
-                yield _run(rundir, command)
-        for command, process in behind:
-            yield _finish(command, process)
+                yield _run(rundir, command, lab)
+        for one in behind:
+            yield one.finish()
     finally:
-        for _, process in behind:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+        for one in behind:
+            one.process.kill()
+            one.output.close()
 
 
 def arguments_of(rundir: RunDir, line: str) -> list[list[str]]:
-    """The programs of a pipe. The lab is said: another may run beside it."""
+    """What ``lab`` is given, then the filters behind it. The lab is said: another may run beside it."""
     programs: list[list[str]] = [[]]
     for word in shlex.split(line):
         if word == "|":
@@ -89,45 +93,69 @@ def arguments_of(rundir: RunDir, line: str) -> list[list[str]]:
     (name, *rest), *filters = programs
     if name != "lab" or any(words[0] not in _FILTERS for words in filters):
         raise ValueError(f"a guide runs lab and {', '.join(_FILTERS)}, not: {line}")
-    return [[sys.executable, "-P", "-m", "testbed.cli", "--lab", rundir.lab, *rest], *filters]
+    return [["--lab", rundir.lab, *rest], *filters]
 
 
-def _run(rundir: RunDir, command: Command) -> Ran:
-    first, *filters = arguments_of(rundir, command.line)
-    text, status = _call(first, command.document)
+def _run(rundir: RunDir, command: Command, lab: Main) -> Ran:
+    arguments, *filters = arguments_of(rundir, command.line)
+    text, status = _call(lab, arguments, command.document)
     for words in filters:
-        text, status = _call(words, text)
+        text, status = _filter(words, text)
     return _judge(command, text, status)
 
 
-def _call(words: Sequence[str], text: str) -> tuple[str, int]:
-    try:
-        done = subprocess.run(
-            words, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"no end after {LIMIT:g} s", 124
+def _call(lab: Main, arguments: Sequence[str], text: str) -> tuple[str, int]:
+    with _file() as given, _file() as output:
+        given.write(text)
+        given.seek(0)
+        process = fork(lab, arguments, given, output, output)
+        try:
+            if not process.ended(LIMIT):
+                return f"no end after {LIMIT:g} s", 124
+        finally:
+            process.kill()
+        return _read(output), process.status or 0
+
+
+def _filter(words: Sequence[str], text: str) -> tuple[str, int]:
+    done = subprocess.run(
+        words, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT, check=False
+    )
     return done.stdout, done.returncode
 
 
-def _start(rundir: RunDir, command: Command) -> subprocess.Popen[str]:
+@dataclass
+class _Behind:
+    """A program in the background, and what it has said."""
+
+    command: Command
+    process: Forked
+    output: IO[str]
+
+    def finish(self) -> Ran:
+        self.process.ended(END_LIMIT)
+        self.process.kill()
+        return _judge(self.command, _read(self.output), self.process.status or 0)
+
+
+def _start(rundir: RunDir, command: Command, lab: Main) -> _Behind:
     """Returns when the program has said something: then it is at work."""
-    (words,) = arguments_of(rundir, command.line)
-    log = rundir.logs / "guide.log"
-    with open(log, "w", encoding="utf-8") as errors:
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
+    (arguments,) = arguments_of(rundir, command.line)
+    log, output = rundir.logs / "guide.log", _file()
+    with open(log, "w", encoding="utf-8") as errors, _file() as nothing:
+        process = fork(lab, arguments, nothing, output, errors)
     with suppress(WaitedInVainError):  # it may have nothing to say before it is asked
-        until(lambda: log.stat().st_size or process.poll() is not None, READY_LIMIT, f"{command.line} to begin")
-    return process
+        until(lambda: log.stat().st_size or process.ended(), READY_LIMIT, f"{command.line} to begin")
+    return _Behind(command, process, output)
 
 
-def _finish(command: Command, process: subprocess.Popen[str]) -> Ran:
-    try:
-        text, _ = process.communicate(timeout=END_LIMIT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        text, _ = process.communicate()
-    return _judge(command, text, process.returncode)
+def _file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+
+
+def _read(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def _judge(command: Command, text: str, status: int) -> Ran:
