@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 WEB = ("web-0", "web-1", "web-2")
+DEDICATED_NODE_PORT, SHARED_NODE_PORT = 30082, 30083
 
 LOCAL = """
 apiVersion: v1
@@ -25,6 +26,7 @@ spec:
 {ranges}
 """
 
+QUICK_CHECK = """    kubernetes.io/elb.health-check-option: '{"delay": "1", "timeout": "1", "max_retries": "2"}'"""
 TRANSPARENT = '    kubernetes.io/elb.enable-transparent-client-ip: "true"'
 
 DENY_CLIENTS = """
@@ -48,7 +50,8 @@ def external_private(lab: RunningLab, checks: Checks) -> None:
     """Node ports and load balancers from the VPC and from a peered VPC"""
     server, peer = lab.host("vm-1"), lab.host("peer-vm")
     by_node_port(lab, checks, server, peer)
-    by_balancer(lab, checks, server, peer)
+    by_dedicated(lab, checks, server, peer)
+    by_shared(lab, checks, server)
     source_ranges(lab, checks, server, peer)
     if lab.model == "eni":
         past_the_security_group(lab, checks, server)
@@ -56,6 +59,7 @@ def external_private(lab: RunningLab, checks: Checks) -> None:
     else:
         local_policy(lab, checks, server)
         inside_to_balancer(lab, checks)
+    balancer_down(lab, checks, server)
 
 
 def by_node_port(lab: RunningLab, checks: Checks, server: Host, peer: Host) -> None:
@@ -67,27 +71,58 @@ def by_node_port(lab: RunningLab, checks: Checks, server: Host, peer: Host) -> N
     checks.allowed(44, "peered VPC to NodePort", seen, source=n3.address, server=WEB, path="peered VPC to NodePort")
 
 
-def by_balancer(lab: RunningLab, checks: Checks, server: Host, peer: Host) -> None:
-    nodes = [str(node.address) for node in lab.nodes()]
-    dedicated, shared = lab.host("elb-dedicated").address, lab.host("elb-shared").address
-    seen = server.http(dedicated, 80)
+def by_dedicated(lab: RunningLab, checks: Checks, server: Host, peer: Host) -> None:
+    address = lab.host("elb-dedicated").address
     if lab.model == "eni":
-        with lab.capture("n1/eth0", "n2/eth0", "n3/eth0") as wire:
-            seen = server.http(dedicated, 80)
-        checks.allowed(53, "dedicated balancer: straight to the pod, which sees the client", seen,
-                       source=server.address, server=WEB, path="VPC server to ELB, dedicated")  # fmt: skip
-        checks.equal(53, "by no node's own interface", len(wire.between(str(server.address), str(dedicated))), 0)
+        straight_to_pods(lab, checks, server, address)
     else:
-        checks.allowed(50, "dedicated balancer: by a node, whose address the pod sees", seen, server=WEB,
-                       path="VPC server to ELB, dedicated")  # fmt: skip
-        checks.that(50, "the source is a node", seen.client in nodes, "a node's address", seen.client)
-    seen = server.http(shared, 80)
-    number = 54 if lab.model == "eni" else 50
-    checks.allowed(number, "shared balancer: by a node", seen, server=WEB, path="VPC server to ELB, shared")
-    checks.that(number, "the source is a node", seen.client in nodes, "a node's address", seen.client)
-    seen = peer.http(dedicated, 80)
+        by_every_node(lab, checks, server, address)
+    seen = peer.http(address, 80)
     checks.allowed(50 if lab.model != "eni" else 53, "peered VPC to the dedicated balancer", seen, server=WEB,
                    path="peered VPC to ELB, dedicated")  # fmt: skip
+
+
+def straight_to_pods(lab: RunningLab, checks: Checks, server: Host, address: IPv4Address) -> None:
+    with lab.capture(*(f"{node}/{interface}" for node in lab.nodes() for interface in ("eth0", "eth1"))) as wire:
+        seen = server.http(address, 80)
+    checks.allowed(53, "dedicated balancer: straight to the pod, which sees the client", seen,
+                   source=server.address, server=WEB, path="VPC server to ELB, dedicated")  # fmt: skip
+    asked = wire.where(lambda frame: frame.source == str(server.address))
+    targets = {(frame.destination, frame.destination_port) for frame in asked}
+    checks.equal(53, "to its address and port", targets, {(str(lab.pod(seen.server).address), 8080)}, asked[:1])
+    interfaces = {frame.place.partition("/")[2] for frame in asked}
+    checks.equal(53, "by its node's carrier of sub-ENIs alone", interfaces, {"eth1"}, asked[:1])
+
+
+def by_every_node(lab: RunningLab, checks: Checks, server: Host, address: IPv4Address) -> None:
+    nodes = {str(node.address) for node in lab.nodes()}
+    with lab.capture(*(f"{node}/eth0" for node in lab.nodes())) as wire:
+        every = [server.http(address, 80) for _ in range(40)]
+    checks.allowed(50, "dedicated balancer: by a node, whose address the pod sees", every[0], source=sorted(nodes),
+                   server=WEB, path="VPC server to ELB, dedicated")  # fmt: skip
+    sources = {seen.client for seen in every}
+    checks.equal(50, "whichever node: one without a pod too", sorted(sources), sorted(nodes))
+    asked = wire.where(lambda frame: frame.source == str(server.address))
+    targets = {(frame.destination, frame.destination_port) for frame in asked}
+    wanted = {(node, DEDICATED_NODE_PORT) for node in nodes}
+    checks.equal(50, "at its node port", sorted(targets), sorted(wanted), asked[:1])
+
+
+def by_shared(lab: RunningLab, checks: Checks, server: Host) -> None:
+    nodes, address = sorted(str(node.address) for node in lab.nodes()), lab.host("elb-shared").address
+    number = 54 if lab.model == "eni" else 50
+    with lab.capture(*(f"{node}/eth0" for node in lab.nodes())) as wire:
+        seen = server.http(address, 80)
+    checks.allowed(number, "shared balancer: by a node, whose address the pod sees", seen, source=nodes, server=WEB,
+                   path="VPC server to ELB, shared")  # fmt: skip
+    asked = wire.where(lambda frame: frame.destination in nodes and frame.destination_port == SHARED_NODE_PORT)
+    hidden = bool(asked) and all(frame.source.startswith("100.125.") for frame in asked)
+    checks.that(number, "at its node port, as from 100.125.0.0/16", hidden, f"100.125.x.x > a node:{SHARED_NODE_PORT}",
+                f"{len(asked)} frames", asked[:1])  # fmt: skip
+    if lab.model == "eni":
+        lab.apply(balanced("shared", "union", 81, "Cluster", more=TRANSPARENT))
+        seen = server.http(address, 81)
+        checks.allowed(54, "though it hands its client's address on", seen, source=nodes, server=WEB)
 
 
 def local_policy(lab: RunningLab, checks: Checks, server: Host) -> None:
@@ -164,3 +199,19 @@ def inside_to_balancer(lab: RunningLab, checks: Checks) -> None:
     checks.that(58, "but not when its own node is chosen", own > 0, "some of them dropped", f"{own} dropped")
     after = lab.balancer_connections("elb-dedicated")
     checks.that(58, "the balancer's counters rise", after > before, "more than before", f"{before} -> {after}")
+
+
+def balancer_down(lab: RunningLab, checks: Checks, server: Host) -> None:
+    """The balancer is cut off: it finds every member dead and forwards to none. Who doesn't need it goes on."""
+    pod, node, address = lab.pod("client-3"), lab.node("n3"), lab.host("elb-dedicated").address
+    lab.apply(balanced("dedicated", "performance", 84, "Cluster", more=QUICK_CHECK))
+    checks.allowed(0, "a VPC server, while the balancer is up", server.http(address, 84), server=WEB)
+    number = 59 if lab.model == "eni" else 57
+    with lab.without_link("elb-dedicated"):
+        lab.until_members("elb-dedicated", 84, set(), 20.0)
+        checks.dropped(number, "the balancer is down: a VPC server", server.http(address, 84))
+        checks.allowed(number, "a node, which serves itself", node.http(address, 84), server=WEB)
+        if lab.model == "eni":
+            checks.dropped(number, "a pod, which the balancer serves", pod.http(address, 84))
+        else:
+            checks.allowed(number, "a pod, which its node serves", pod.http(address, 84), server=WEB)

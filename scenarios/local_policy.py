@@ -1,4 +1,8 @@
-"""externalTrafficPolicy Local from inside the cluster: who reaches a NodePort or a load balancer by which address."""
+"""externalTrafficPolicy Local from inside the cluster: who reaches a NodePort or a load balancer by which address.
+
+Source: CCE user guide, "Service overview"; of load balancers also ELB FAQ, "Can a Backend Server Access Its Load
+Balancer?": at layer 4 it can where the client's address is not handed on, and can't where it is.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,28 @@ spec:
   selector: {app: solo}
   ports: [{port: 90, targetPort: 8080, nodePort: 30095}]
 ---
+apiVersion: v1
+kind: Service
+metadata:
+  name: solo-hidden
+  annotations: {kubernetes.io/elb.class: union, kubernetes.io/elb.id: elb-shared}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  selector: {app: solo}
+  ports: [{port: 91, targetPort: 8080}]
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: solo-dedicated
+  annotations: {kubernetes.io/elb.class: performance, kubernetes.io/elb.id: elb-dedicated}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  selector: {app: solo}
+  ports: [{port: 90, targetPort: 8080}]
+---
 apiVersion: cnlab.dev/v1
 kind: ElasticIP
 metadata: {name: for-n3}
@@ -43,7 +69,7 @@ def local_policy(lab: RunningLab, checks: Checks) -> None:
     lab.wait_ready()
     nodes(lab, checks)
     pods(lab, checks)
-    balancer(lab, checks)
+    balancers(lab, checks)
 
 
 def nodes(lab: RunningLab, checks: Checks) -> None:
@@ -71,13 +97,21 @@ def pods(lab: RunningLab, checks: Checks) -> None:
     not_reached(checks, 46, away, "a third node", n2.address)
 
 
-def balancer(lab: RunningLab, checks: Checks) -> None:
-    """The only member is the node that asks: it gets packets from itself. Others are answered."""
-    address = lab.host("elb-shared").address
-    for client in (lab.node("n1"), lab.pod("client-1")):
-        checks.blocked(52, f"{client} to the shared balancer, whose member is its own node", client.http(address, 90))
-    seen = lab.host("vm-1").http(address, 90)
-    checks.allowed(52, "a VPC server to the same", seen, source=lab.host("vm-1").address, server="solo")
+def balancers(lab: RunningLab, checks: Checks) -> None:
+    """The only member is the pod's node. Where it sees its client, it gets packets from itself when it asks itself."""
+    server, beside, away = lab.host("vm-1"), (lab.node("n1"), lab.pod("client-1")), lab.pod("client-3")
+    for number, name in ((52, "elb-shared"), (58, "elb-dedicated")):
+        address = lab.host(name).address
+        for client in beside:
+            checks.blocked(number, f"{client} to {name}, whose member is its own node", client.http(address, 90))
+        checks.allowed(number, f"{away} to the same", away.http(address, 90), server="solo")
+        seen = server.http(address, 90)
+        checks.allowed(number, "a VPC server to the same", seen, source=server.address, server="solo")
+    for client in (*beside, server):
+        seen = client.http(lab.host("elb-shared").address, 91)
+        ok = seen.server == "solo" and seen.client.startswith("100.125.")
+        checks.that(52, f"{client} to a listener that hides its clients", ok, "100.125.0.0/16, server solo",
+                    f"{seen}, server {seen.server}")  # fmt: skip
 
 
 def reached(checks: Checks, number: int, client: Host, what: str, address: object) -> None:

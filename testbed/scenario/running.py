@@ -27,7 +27,7 @@ from testbed.observe.flows import read_settled_flows
 from testbed.observe.load import Load, loading
 from testbed.observe.probes import DEFAULT_TIMEOUT, Seen
 from testbed.observe.status import View
-from testbed.operations import edits, verbs
+from testbed.operations import edits, injection, verbs
 from testbed.operations.documents import CLUSTER, FABRIC, document_path
 from testbed.operations.memory import Memory, read_memory
 from testbed.operations.readiness import until_known, until_ready
@@ -286,6 +286,15 @@ class RunningLab:
             yield
         finally:
             self.apply(text)
+
+    @contextmanager
+    def without_link(self, host: str, interface: str = "eth0") -> Iterator[None]:
+        """The cable of a node, server or load balancer pulled out while the block runs, as ``lab fault`` does."""
+        injection.take_link_down(self.rundir, host, interface)
+        try:
+            yield
+        finally:
+            injection.clear_faults(self.rundir, (host,))
 
     def scale(self, kind: str, name: str, replicas: int, namespace: str = "default") -> None:
         """As ``lab scale`` does."""
