@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from testbed.model.desired import Direction, Eni, NetworkModel, ServicePort
+from testbed.observe.trace.advice_services import advise_balance
 from testbed.observe.trace.machine import Machine
 from testbed.observe.trace.packet import Packet
 from testbed.observe.trace.results import HopKind, Question, Way
@@ -17,6 +18,7 @@ class _Case:
     machine: Machine
     question: Question
     packet: Packet
+    host: str
 
     def eni(self, address: IPv4Address) -> Eni | None:
         return next((eni for eni in self.machine.view.fabric.enis if eni.address == address), None)
@@ -51,8 +53,8 @@ def advise(machine: Machine, question: Question, way: Way) -> str:
     hop = way.last
     if hop is None or hop.kind is not HopKind.SWITCH or not hop.decisions:
         return ""
-    case = _Case(machine, question, way.packet)
-    bridge, table = hop.where.rpartition("/")[2], hop.decisions[-1].what
+    host, _, bridge = hop.where.rpartition("/")
+    case, table = _Case(machine, question, way.packet, host), hop.decisions[-1].what
     known = _BY_TABLE.get((bridge, table))
     return known(case) if known else ""
 
@@ -167,6 +169,10 @@ def _into_node(case: _Case) -> str:
     return _nobody(case)
 
 
+def _balance(case: _Case) -> str:
+    return advise_balance(case.machine.view, case.packet, case.host)
+
+
 _BY_TABLE: dict[tuple[str, str], Callable[[_Case], str]] = {
     ("vpc", "spoof_guard"): _spoof,
     ("vpc", "egress_rules"): _egress,
@@ -179,6 +185,7 @@ _BY_TABLE: dict[tuple[str, str], Callable[[_Case], str]] = {
     ("vpc", "nat_out"): _snat,
     ("vpc", "nat_in"): _dnat,
     ("br-ex", "entry"): _into_node,
+    ("br-int", "balance"): _balance,
     ("br-int", "local"): _nobody,
     ("br-int", "remote"): _nobody,
 }

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 
 from testbed.observe.status import View
 from testbed.observe.trace.advice import advise, advise_answer
+from testbed.observe.trace.advice_services import explain_refusal
 from testbed.observe.trace.machine import Machine
 from testbed.observe.trace.packet import ECHO_REPLY, ECHO_REQUEST, Packet
 from testbed.observe.trace.results import Decision, Outcome, Question, Relay, Request, Trace, Way
@@ -118,7 +119,8 @@ class Tracer:
             advice = advise_answer(self.machine, back)
             return Trace(question, Verdict.DROPPED, problem, there, back, seen, advice, warnings)
         if back.packet.refuses:
-            return Trace(question, Verdict.REFUSED, f"refused: {why}", there, back, seen, warnings=warnings)
+            why, advice = explain_refusal(self.machine.view, question, there, why)
+            return Trace(question, Verdict.REFUSED, f"refused: {why}", there, back, seen, advice, warnings)
         return Trace(question, Verdict.ALLOWED, f"{sender} answers, it sees {seen}", there, back, seen, "", warnings)
 
     def _name(self, namespace: str) -> str:

@@ -1,0 +1,76 @@
+"""What a trace advises where a Service, or the lack of one, stopped the packet."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from testbed.observe.status import View
+from testbed.observe.trace.advice_services import advise_balance, explain_refusal
+from testbed.observe.trace.packet import Packet
+from testbed.observe.trace.results import Decision, Hop, HopKind, Outcome, Question, Way
+from tests.unit.observe.views import view_of
+
+CLIENT = IPv4Address("192.168.1.4")
+NOTHING = "nothing listens on it"
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> View:
+    return view_of("services", "tunnel", tmp_path_factory.mktemp("run"))
+
+
+def address(view: View, service: str) -> IPv4Address:
+    (cluster,) = view.clusters.clusters
+    return next(port.cluster_ip for port in cluster.services if port.service == service and port.cluster_ip)
+
+
+def node(view: View, name: str) -> IPv4Address:
+    return next(node.address for node in view.memory.nodes if node.name == name)
+
+
+def advised(view: View, destination: IPv4Address, port: int, protocol: str = "tcp") -> str:
+    return advise_balance(view, Packet(protocol, CLIENT, destination, 40000, port), "n3")
+
+
+def refused(view: View, host: str, to: IPv4Address, port: int, *decisions: Decision) -> tuple[str, str]:
+    packet = Packet("tcp", CLIENT, to, 40000, port)
+    hop = Hop(f"{host}/br-int", HopKind.SWITCH, "", "", decisions, packet, packet, host)
+    way = Way((hop,), Outcome.REFUSED, packet, host, NOTHING)
+    return explain_refusal(view, Question("vm-1", "vm-1", "it", to, "tcp", port), way, NOTHING)
+
+
+def test_a_local_policy_names_the_node_and_the_way_out(view: View) -> None:
+    wanted = "a ready endpoint of Service default/node-local on n3, or externalTrafficPolicy: Cluster"
+    assert advised(view, node(view, "n3"), 30081) == wanted
+    wanted = "a ready endpoint of Service default/inside on n3, or internalTrafficPolicy: Cluster"
+    assert advised(view, address(view, "default/inside"), 80) == wanted
+
+
+def test_a_port_that_a_service_does_not_have_lists_those_that_it_has(view: View) -> None:
+    web = address(view, "default/web")
+    assert advised(view, web, 443) == "a port of Service default/web: 80/tcp, 9000/tcp, 53/udp"
+    assert advised(view, web, 80, "udp") == "a port of Service default/web: 80/tcp, 9000/tcp, 53/udp"
+    nobody = IPv4Address("10.247.9.9")
+    assert advised(view, nobody, 80) == "a Service with the address 10.247.9.9; none has it"
+
+
+def test_no_endpoint_is_said_in_the_services_words(view: View) -> None:
+    decision = Decision("balance", "tcp 80: its cluster address, refuse", "Service/default/empty")
+    reason, advice = refused(view, "n1", address(view, "default/empty"), 80, decision)
+    assert reason == "Service default/empty has no ready endpoint"
+    assert advice == "a ready pod with the label app=nobody; see: lab get pods -n default"
+
+
+def test_a_node_port_of_nobody_lists_some_that_there_are(view: View) -> None:
+    reason, advice = refused(view, "n3", node(view, "n3"), 30099)
+    assert reason == "no Service has node port 30099"
+    assert advice.startswith("one of the node ports that there are: 30080 (node-port), 30081 (node-local), ")
+    assert advice.endswith(" and 1 more")
+
+
+def test_a_host_says_what_it_serves(view: View) -> None:
+    reason, advice = refused(view, "vm-1", CLIENT, 81)
+    assert (reason, advice) == (NOTHING, "a port that vm-1 serves: 8080/tcp")
+    assert refused(view, "n1", node(view, "n1"), 81) == (NOTHING, "")
