@@ -206,11 +206,10 @@ def _run(rundir: RunDir, commands: Sequence[Command]) -> bool:
 
 def _show_typed(rundir: RunDir, commands: Sequence[Command], pausing: bool) -> None:
     """Where somebody waits, what will be run: he may want to guess what comes of it."""
-    from testbed.guide.running import typed
+    from testbed.report.guides import render_typed
 
     if pausing:
-        for command in commands:
-            show(Text(f"\n$ {typed(command, _named(rundir))}", style="cyan"))
+        _show(*(render_typed(command, _named(rundir), "cyan") for command in commands))
 
 
 def _named(rundir: RunDir) -> str:

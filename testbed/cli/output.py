@@ -9,14 +9,18 @@ from typing import Any
 import click
 from rich.console import RenderableType
 from rich.measure import Measurement
+from rich.text import Text
 
 from testbed.cli.options import Format
-from testbed.report.text import UNLIMITED, make_console, render_json, render_yaml
+from testbed.report.text import UNLIMITED, hang, make_console, render_json, render_yaml
 
 
 def show(renderable: RenderableType) -> None:
     """On a terminal with colours and in its width; else as lines without trailing blanks."""
     console = make_console()
+    if console.is_terminal and isinstance(renderable, Text):
+        console.print(hang(renderable, console), soft_wrap=True)
+        return
     if console.is_terminal:
         needed = Measurement.get(console, console.options.update(max_width=UNLIMITED), renderable).minimum
         console.width = max(console.width, needed)  # longer lines are the terminal's to wrap; nothing is cut

@@ -12,7 +12,7 @@ from testbed.observe.flows import STRANGER, FlowLine
 
 
 def render_flows(title: str, flows: Iterable[FlowLine], *, wide: bool = False) -> Iterator[Text]:
-    """Three short lines a flow; ``wide``: one line a flow, for grep."""
+    """Three short lines a flow, with room to break between actions; ``wide``: one line a flow, for grep."""
     yield Text(title, style="bold")
     table = -1
     for flow in flows:
@@ -29,7 +29,7 @@ def flows_document(namespace: str, bridge: str, flows: Iterable[FlowLine]) -> di
 def _three_lines(flow: FlowLine) -> Text:
     text = Text(f"  {flow.priority:>5}  {flow.match}  ")
     text.append(f"{flow.packets} packets\n", style="bold" if flow.packets else "dim")
-    text.append(f"         -> {flow.actions}\n")
+    text.append(f"         -> {flow.actions.replace(',', ', ')}\n")
     return text.append(f"         {_why(flow)}", style="bold red" if flow.owner == STRANGER else "dim")
 
 

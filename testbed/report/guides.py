@@ -8,7 +8,7 @@ from typing import Any
 from rich.padding import Padding
 from rich.text import Text
 
-from testbed.guide.guides import Finding, Guide, Step
+from testbed.guide.guides import Command, Finding, Guide, Step
 from testbed.guide.running import Ran, typed
 
 
@@ -25,9 +25,14 @@ def render_step(number: int, step: Step) -> Iterator[Text]:
     yield Text.assemble((f"Step {number}. ", "bold"), step.text.strip())
 
 
+def render_typed(command: Command, lab: str, style: str) -> Text:
+    """To be copied: not indented, as a document's EOF must not be, and not wrapped."""
+    return Text(f"\n$ {typed(command, lab)}", style=style, no_wrap=True)
+
+
 def render_ran(ran: Ran, lab: str = "") -> Iterator[Text]:
     """The command as typed (``lab``: to be named), and what it said, cut where the guide says so."""
-    yield Text(f"\n$ {typed(ran.command, lab)}", style="bold cyan")  # not indented: a document's EOF must not be
+    yield render_typed(ran.command, lab, "bold cyan")
     lines = ran.output.rstrip().splitlines()
     for line in lines[: ran.command.lines]:
         yield Text(f"    {line}")

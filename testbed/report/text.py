@@ -16,6 +16,8 @@ from testbed.observe.status_items import Column
 UNLIMITED = 10_000
 """Width of output that is not a terminal: nothing is cut or wrapped, so that grep and awk see whole lines."""
 
+_HANGING, _LEAST_LINE = 2, 20
+
 STYLES = {
     "Running": "green",
     "Ready": "green",
@@ -36,6 +38,25 @@ def make_console(*, stderr: bool = False) -> Console:
     if not console.is_terminal:
         return Console(stderr=stderr, highlight=False, emoji=False, markup=False, width=UNLIMITED, force_terminal=False)
     return console
+
+
+def hang(text: Text, console: Console) -> Text:
+    """``text`` in lines of the console's width: what does not fit goes on two columns further in than its line began.
+
+    A word is never cut: one that is too long is the terminal's to wrap, and so is all of a text that says ``no_wrap``.
+    """
+    if text.no_wrap:
+        return text
+    lines: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        indent = len(line.plain) - len(line.plain.lstrip(" "))
+        body = line[indent:]
+        body.overflow = "ignore"
+        hanging = indent + _HANGING if indent else 0
+        for number, part in enumerate(body.wrap(console, max(_LEAST_LINE, console.width - hanging))):
+            part.rstrip()
+            lines.append(Text(" " * (hanging if number else indent)).append_text(part))
+    return Text("\n").join(lines)
 
 
 def render_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, wide: bool = False) -> Table:

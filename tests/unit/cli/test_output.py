@@ -1,0 +1,54 @@
+"""Text in a terminal: wrapped where it began, and never cut."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from testbed.report.text import hang
+
+LONG = "table balance: no Service has this address and port  [Cluster/demo, topologies/services.yaml:116]"
+
+
+def shown(text: Text, width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(hang(text, console), soft_wrap=True)
+    return captured.get().removesuffix("\n").split("\n")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_what_does_not_fit_goes_on_below_where_its_line_began(width: int) -> None:
+    first, *rest = shown(Text(f"     {LONG}"), width)
+    assert all(len(line) <= width for line in (first, *rest))
+    assert first.startswith("     table")
+    assert all(line.startswith("       ") and line[7] != " " for line in rest)
+    assert " ".join([first.strip(), *(line.strip() for line in rest)]).split() == LONG.split()
+    assert bool(rest) == (width < len(LONG))
+
+
+def test_prose_has_no_indent_and_lines_stay_lines() -> None:
+    assert shown(Text("one two three four five six seven\n\n  seven eight nine ten eleven twelve"), 30) == [
+        "one two three four five six",
+        "seven",
+        "",
+        "  seven eight nine ten",
+        "    eleven twelve",
+    ]
+
+
+def test_a_word_is_not_cut_and_a_command_is_one_line() -> None:
+    word = "set_field:0a:58:a9:fe:01:02->eth_src"
+    assert shown(Text(f"   -> {word}, drop"), 24) == ["   ->", f"     {word},", "     drop"]
+    command = f"$ lab exec n1 -- {LONG}"
+    assert shown(Text(command, no_wrap=True), 24) == [command]
+
+
+def test_styles_stay_with_their_words() -> None:
+    console = Console(file=io.StringIO(), width=20)
+    hung = hang(Text("  ").append("a red word that is long", style="red").append(" plain"), console)
+    red = [hung.plain[span.start : span.end] for span in hung.spans if span.style == "red"]
+    assert " ".join(red).split() == ["a", "red", "word", "that", "is", "long"]
