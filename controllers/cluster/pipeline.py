@@ -39,6 +39,7 @@ from controllers.openflow.fields import (
     IPV4_DST,
     IPV4_SRC,
     TCP_DST,
+    TCP_FLAGS,
     TCP_SRC,
     TUN_IPV4_DST,
     TUN_IPV4_SRC,
@@ -215,7 +216,7 @@ BR_INT = Pipeline(
         Table(
             "balance",
             "A new connection chooses an endpoint; a known one goes where it went.",
-            matches=(CT_STATE, SOURCE, NODE_PORT, ETH_TYPE, IPV4_SRC, IPV4_DST, TCP_DST, UDP_DST),
+            matches=(CT_STATE, SOURCE, NODE_PORT, ETH_TYPE, IPV4_SRC, IPV4_DST, TCP_DST, TCP_FLAGS, UDP_DST),
             sets=(SERVED, HIDE, REFUSED, PORT_KEY),
             goes=("affinity", "choose", "hide"),
             miss="hide",

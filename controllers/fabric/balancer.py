@@ -34,7 +34,7 @@ from controllers.fabric.fields import (
     ROUTE_TABLE,
     SOURCE_OWN,
 )
-from controllers.fabric.nat import PORTS
+from controllers.fabric.nat import PORTS, begins_nothing
 from controllers.fabric.view import FabricView
 from controllers.openflow import (
     Action,
@@ -62,6 +62,8 @@ _LEAST_SLOTS, _MOST_SLOTS = 16, 256
 
 
 def plan(view: FabricView) -> Iterator[Flow]:
+    if view.state.load_balancers:
+        yield begins_nothing("balancer")
     for balancer in view.state.load_balancers:
         table = view.subnet(balancer.network, balancer.subnet, balancer.owner).route_table
         yield from _balancer(balancer, table)

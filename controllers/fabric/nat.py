@@ -20,9 +20,10 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 
 from controllers.fabric.fields import HAIRPIN, NAT_GATEWAY, NAT_ZONES, NETWORK, SOURCE_OWN
+from controllers.fabric.spoof_guard import OWNER
 from controllers.fabric.view import FabricView
 from controllers.openflow import Action, Ct, CtClear, Dnat, Flow, Match, Nat, SetField, Snat, match
-from controllers.openflow.fields import Value
+from controllers.openflow.fields import TCP_RESET, Value
 from testbed.model.desired import INTERNET, DnatRule, NatGateway, NextHop, Protocol, SnatRule
 
 PORTS = (1024, 65535)
@@ -33,10 +34,17 @@ _IPV4 = 0x0800
 
 def plan(view: FabricView) -> Iterator[Flow]:
     routed = _routed_networks(view)
+    if view.state.nat_gateways:
+        yield from (begins_nothing(table) for table in ("nat_out", "nat_in"))
     for gateway in view.state.nat_gateways:
         yield from _gateway(gateway)
         if gateway.network not in routed:
             yield from _implied(gateway)
+
+
+def begins_nothing(table: str) -> Flow:
+    """A late reset, of a connection that is forgotten: as one of its own nobody would answer it, and it would stay."""
+    return Flow(table, 190, match(tcp_flags=TCP_RESET), owner=OWNER, note="a reset begins no connection")
 
 
 def _routed_networks(view: FabricView) -> frozenset[int]:

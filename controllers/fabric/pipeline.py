@@ -45,6 +45,7 @@ from controllers.openflow.fields import (
     IPV4_DST,
     IPV4_SRC,
     TCP_DST,
+    TCP_FLAGS,
     UDP_DST,
     UDP_SRC,
     VLAN_VID,
@@ -163,7 +164,7 @@ _ROUTING = (
     Table(
         "nat_out",
         "Source translation by a NAT gateway.",
-        matches=(NAT_GATEWAY, CT_STATE, IPV4_SRC),
+        matches=(NAT_GATEWAY, CT_STATE, IPV4_SRC, TCP_FLAGS),
         sets=(NETWORK,),
         goes=("internet",),
     ),
@@ -177,7 +178,7 @@ _ROUTING = (
     Table(
         "nat_in",
         "What comes to a NAT gateway: answers, and connections that a DNAT rule takes.",
-        matches=(NAT_GATEWAY, CT_STATE, IPV4_DST, IP_PROTO, TCP_DST, UDP_DST),
+        matches=(NAT_GATEWAY, CT_STATE, IPV4_DST, IP_PROTO, TCP_DST, TCP_FLAGS, UDP_DST),
         sets=(NETWORK,),
         goes=("arrival",),
     ),
@@ -204,7 +205,7 @@ _DELIVERY = (
     Table(
         "balancer",
         "Listeners of load balancers and the sources that they admit.",
-        matches=(BALANCER, CT_STATE, IPV4_SRC, TCP_DST, UDP_DST),
+        matches=(BALANCER, CT_STATE, IPV4_SRC, TCP_DST, TCP_FLAGS, UDP_DST),
         goes=("pick", "balanced"),
     ),
     Table(

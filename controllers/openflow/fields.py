@@ -31,6 +31,9 @@ ICMP = 1
 TCP = 6
 UDP = 17
 
+TCP_RESET = (0x004, 0x004)
+"""For ``tcp_flags``: the reset bit is set, whatever the others are."""
+
 VLAN_PRESENT = 0x1000
 """Set in ``vlan_vid`` when the packet has a tag. ``vlan_vid=5`` includes it, ``vlan_vid=0`` means
 untagged."""

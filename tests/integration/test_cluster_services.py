@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
+from scapy.layers.inet import IP, TCP
 
 from testbed.emulation.waiting import until
 from testbed.model.cloud import NodePool
@@ -112,6 +113,21 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         made = Stage(lab, request.param)
         yield made
         made.close()
+
+
+def test_a_reset_begins_no_connection(stage: Stage) -> None:
+    """A late reset, of a connection that is forgotten; then the client dials the endpoint itself from the same port."""
+    client, endpoint, port = stage.address("cli-0"), stage.address("far-0"), 40001
+    header = IP(src=str(client), dst=str(stage.cluster_ip("far")))
+    reset = bytes(header / TCP(sport=port, dport=80, flags="R", seq=1))
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+            raw.sendto(reset, (header.dst, 0))
+
+    within(stage.lab.namespace("cli-0"), send)
+    seen = connect(stage.lab, "cli-0", endpoint, 8080, stage.servers, PATIENCE, source_port=port)
+    assert seen == Seen("connected", client, "far-0")
 
 
 @pytest.mark.parametrize("client", ["cli-0", "cli-1", "node-1", "node-2"])

@@ -1,4 +1,11 @@
-"""br-int, tables unhide to balance: which packets connection tracking is asked about."""
+"""br-int, tables unhide to balance: which packets connection tracking is asked about.
+
+A port is used twice: a 172.16.0.2:40001 asks 10.247.0.9:80, is answered by c 172.16.0.18:8080, closes, and dials
+172.16.0.18:8080 itself from port 40001 within the second for which the first connection is remembered. The answer of c
+is taken for one of that connection, gets 10.247.0.9:80 as its source, and a resets what it does not know. a tries again
+when the first connection is forgotten, and gets through. A reset that comes later than that begins no connection to a
+Service: nobody would answer it, and for half a minute it would take the answers of c.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +15,7 @@ from controllers.cluster.fields import DISGUISE, HIDE, NODE_PORT, REFUSED, SERVE
 from controllers.cluster.service.ports import match_port, port_masks
 from controllers.cluster.view import NodeView
 from controllers.openflow import Action, Ct, Flow, Match, Nat, SetField, match
-from controllers.openflow.fields import Target, Value
+from controllers.openflow.fields import TCP_RESET, Target, Value
 from testbed.model.desired import (
     HAIRPIN_SOURCE_PORTS,
     NODE_PORT_ADDRESS,
@@ -103,6 +110,8 @@ def _recognise_node_ports(view: NodeView) -> Iterator[Flow]:
 def _known(view: NodeView) -> Iterator[Flow]:
     """Table balance, connections that have an endpoint already, and what no Service has."""
     known = match(ct_state="+trk-rpl+dnat")
+    note = "a reset begins no connection"
+    yield Flow("balance", 390, match(tcp_flags=TCP_RESET), owner=view.owner, note=note)
     note = "goes where it went"
     yield Flow("balance", 400, known, (SetField(SERVED, 1),), "hide", owner=view.owner, note=note)
     if view.service_cidr is not None:

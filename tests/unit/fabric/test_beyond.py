@@ -215,6 +215,15 @@ def test_a_gateway_is_not_a_way_in() -> None:
     dropped_in(cloud.send(HOST, tcp("203.0.113.9", EIP_NAT, 80)), "nat_in")
 
 
+def test_a_reset_begins_no_connection() -> None:
+    cloud = Cloud(natted(nat_gateway(snat=[("10.0.0.0/24", EIP_NAT)], dnat=[(EIP_NAT, 80, "10.0.0.9", 8080)])))
+    reset = tcp("10.0.0.5", "203.0.113.9", 80, tcp_flags=4)
+    dropped_in(cloud.send(A, reset), "nat_out")
+    dropped_in(cloud.send(HOST, tcp("203.0.113.9", EIP_NAT, 80, tcp_flags=4)), "nat_in")
+    arrives(cloud.send(A, A_TO_HOST), cloud.eni(HOST), ipv4_src=EIP_NAT)
+    arrives(cloud.send(A, reset), cloud.eni(HOST), ipv4_src=EIP_NAT)
+
+
 @pytest.mark.parametrize("routed", [True, False])
 def test_destination_translation_keeps_the_client(routed: bool) -> None:
     cloud = Cloud(natted(nat_gateway(dnat=[(EIP_NAT, 80, "10.0.0.9", 8080)]), routed=routed))
