@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
@@ -41,6 +42,7 @@ def service_endpoints(lab: RunningLab, checks: Checks) -> None:
     headless(lab, checks, client)
     outside_endpoint(lab, checks, client)
     termination(lab, checks, client)
+    pods_that_go(lab, checks, client)
     affinity_ends(lab, checks, client)
     udp_endpoint_leaves(lab, checks, client)
     node_stack(lab, checks)
@@ -116,6 +118,63 @@ def termination(lab: RunningLab, checks: Checks, client: Host) -> None:
                        server=known)  # fmt: skip
     lab.apply(slices((leaving, "failing"), (staying, "failing")))
     checks.refused(0, "when none serves, the Service refuses", client.http(address, 80))
+
+
+GOING = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{app: going}}}}
+spec:
+  nodeName: {node}
+  containers:
+  - name: echo
+    image: echo
+    env: [{{name: DRAIN_SECONDS, value: "4"}}]
+    ports: [{{containerPort: 8080}}]
+"""
+GOING_SERVICE = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: going}
+spec:
+  type: NodePort
+  externalTrafficPolicy: Local
+  selector: {app: going}
+  ports: [{port: 80, targetPort: 8080, nodePort: 30091}]
+"""
+SLOW, LONG = "/delay?ms=5000", 20.0
+
+
+def pods_that_go(lab: RunningLab, checks: Checks, client: Host) -> None:
+    """Pods that are deleted while they answer: what is begun is finished, and new connections go where they can."""
+    lab.apply(GOING.format(name="going-1", node="n1") + GOING_SERVICE)
+    lab.wait_ready()
+    lab.until_endpoints("going", 1)
+    address, server = lab.service("going").cluster_ip, lab.host("vm-1")
+    with ThreadPoolExecutor(2) as beside:
+        begun = beside.submit(client.http, address, 80, SLOW, timeout=LONG)
+        lab.apply(GOING.format(name="going-2", node="n2"))
+        lab.wait_ready()
+        lab.until_endpoints("going", 2)
+        gone = beside.submit(lab.delete, "pod/going-1")
+        lab.until_endpoints("going", 1)
+        servers = {client.http(address, 80).server for _ in range(12)}
+        checks.equal(63, "a pod that is deleted: new connections leave it", servers, {"going-2"})
+        checks.equal(0, "while it still answers what it has begun", (begun.done(), gone.done()), (False, False))
+        checks.equal(0, "which its client gets", begun.result().body.strip(), "going-1")
+        gone.result()
+        last = beside.submit(lab.delete, "pod/going-2")
+        lab.until_endpoints("going", 0)
+        seen = client.http(address, 80)
+        checks.allowed(0, "the last one is deleted: as long as it serves it is asked", seen, server="going-2")
+        if lab.model != "eni":
+            seen = server.http(lab.node("n2").address, 30091)
+            checks.allowed(45, "policy Local: so is a node's last one", seen, source=server.address, server="going-2")
+        checks.equal(0, "it is still on its way out", last.done(), False)
+        last.result()
+    checks.refused(0, "it is gone: the Service refuses", client.http(address, 80))
 
 
 def affinity_ends(lab: RunningLab, checks: Checks, client: Host) -> None:

@@ -30,7 +30,7 @@ from testbed.observe.status import View
 from testbed.operations import edits, injection, verbs
 from testbed.operations.documents import CLUSTER, FABRIC, document_path
 from testbed.operations.memory import Memory, read_memory
-from testbed.operations.readiness import until_known, until_ready
+from testbed.operations.readiness import until_ready
 from testbed.operations.sources import SourceText, read_segments
 from testbed.operations.waiting import controllers_behind
 from testbed.spec import SpecError
@@ -183,8 +183,7 @@ class RunningLab:
     def until_members(self, balancer: str, port: int, names: set[str], limit: float = 10.0) -> None:
         """Return when these nodes or pods are a listener's members and the fabric forwards to them."""
         until(lambda: self.members(balancer, port) == names, limit, f"{balancer}'s members to be {sorted(names)}")
-        generation = load_state(FabricState, document_path(self.rundir, FABRIC)).generation
-        until(lambda: not controllers_behind(self.rundir, generation), limit, "the fabric to know it")
+        self._until_carried(load_state(FabricState, document_path(self.rundir, FABRIC)).generation, limit)
 
     def balancer_connections(self, balancer: str) -> int:
         """Packets that came to the balancer's listeners, by the counters of their flows in the fabric."""
@@ -212,14 +211,17 @@ class RunningLab:
         return next(item for item in state.load_balancers if item.name == name)
 
     def until_endpoints(self, name: str, ready: int, limit: float = 10.0) -> None:
-        """Return when the Service has ``ready`` ready endpoints and the switches know it."""
+        """Return when the Service has ``ready`` ready endpoints and the switches know it, also amid a change."""
 
         def settled() -> bool:
             return sum(endpoint.ready for endpoint in self.service(name).ports[0].endpoints) == ready
 
         until(settled, limit, f"Service {name} to have {ready} ready endpoints")
+        self._until_carried(load_state(ClustersState, document_path(self.rundir, CLUSTER)).generation, limit)
         self.again()
-        until_known(self.rundir, limit)
+
+    def _until_carried(self, generation: int, limit: float) -> None:
+        until(lambda: not controllers_behind(self.rundir, generation), limit, "the switches to know it")
 
     def until(self, condition: Callable[[], T], limit: float, what: str) -> T:
         """Ask again and again until the answer is something true. Raises ``EmulationError`` after ``limit`` seconds."""
