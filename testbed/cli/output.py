@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -14,21 +15,23 @@ from rich.text import Text
 from testbed.cli.options import Format
 from testbed.report.text import UNLIMITED, hang, make_console, render_json, render_yaml
 
+_BLANKS, _ENDS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$"), r"\1"
+"""Blanks at a line's end, and codes that end a colour behind them."""
+
 
 def show(renderable: RenderableType) -> None:
-    """On a terminal with colours and in its width; else as lines without trailing blanks."""
+    """On a terminal with colours and in its width; else as it is. Never with trailing blanks: where a line is longer
+    than the terminal, which wraps it then, they would be lines of their own.
+    """
     console = make_console()
-    if console.is_terminal and isinstance(renderable, Text):
-        console.print(hang(renderable, console), soft_wrap=True)
-        return
-    if console.is_terminal:
-        needed = Measurement.get(console, console.options.update(max_width=UNLIMITED), renderable).minimum
-        console.width = max(console.width, needed)  # longer lines are the terminal's to wrap; nothing is cut
-        console.print(renderable)
-        return
     with console.capture() as captured:
-        console.print(renderable)
-    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+        if console.is_terminal and isinstance(renderable, Text):
+            console.print(hang(renderable, console), soft_wrap=True)
+        else:
+            needed = Measurement.get(console, console.options.update(max_width=UNLIMITED), renderable).minimum
+            console.width = max(console.width, needed)  # longer lines are the terminal's to wrap; nothing is cut
+            console.print(renderable)
+    sys.stdout.writelines(f"{_BLANKS.sub(_ENDS, line)}\n" for line in captured.get().removesuffix("\n").split("\n"))
 
 
 def show_document(document: Any, output: Format) -> None:

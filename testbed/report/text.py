@@ -17,6 +17,7 @@ UNLIMITED = 10_000
 """Width of output that is not a terminal: nothing is cut or wrapped, so that grep and awk see whole lines."""
 
 _HANGING, _LEAST_LINE = 2, 20
+_LONGEST_WHOLE = len("192.168.100.100:65535")
 
 STYLES = {
     "Running": "green",
@@ -62,8 +63,8 @@ def hang(text: Text, console: Console) -> Text:
 def render_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, wide: bool = False) -> Table:
     """Columns without borders, as ``kubectl get`` shows them.
 
-    Only flexible columns wrap. Where the others don't fit, lines are longer than the terminal and it wraps them
-    itself: an address or a name is never cut.
+    Only flexible columns wrap, between words. Where that is not enough, lines are longer than the terminal and it
+    wraps them itself: an address or a name is never cut.
     """
     texts = [tuple(row) for row in rows]
     shown = [index for index, column in enumerate(columns) if wide or not column.wide]
@@ -76,11 +77,17 @@ def render_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, wi
             justify=justify,  # type: ignore[arg-type]  # rich's Literal is not exported
             overflow="fold",
             no_wrap=not column.flexible,
-            min_width=12 if column.flexible else max(len(text[index]) for text in (*texts, _titles(columns))),
+            min_width=_least_width(column, [text[index] for text in (*texts, _titles(columns))]),
         )
     for row in texts:
         table.add_row(*(cell(row[index]) for index in shown))
     return table
+
+
+def _least_width(column: Column, texts: Sequence[str]) -> int:
+    if column.flexible:
+        return min(_LONGEST_WHOLE, max(len(word) for text in texts for word in text.split() or [""]))
+    return max(map(len, texts))
 
 
 def _titles(columns: Sequence[Column]) -> tuple[str, ...]:

@@ -13,14 +13,13 @@ from testbed.observe.tracked import Side, TrackedConnection
 from testbed.report.text import render_table
 
 _COLUMNS = (
-    Column("WHERE"),
     Column("ZONE", flexible=True),
-    Column("PROTO"),
+    Column("PROTOCOL", flexible=True),
     Column("FROM", flexible=True),
     Column("TO", flexible=True),
     Column("TRANSLATED", flexible=True),
-    Column("STATE"),
 )
+"""Few, for three addresses with their names and ports fill a line of 80."""
 
 Names = Mapping[IPv4Address, str]
 
@@ -30,9 +29,11 @@ def render_tracked(connections: Sequence[TrackedConnection], names: Names) -> Ta
 
 
 def _row(one: TrackedConnection, names: Names) -> tuple[str, ...]:
+    """``n1 service``, ``tcp ESTABLISHED``, ``web-0 172.16.0.2:40000``, ``svc/web 10.247.1.1:80``, ``to web-1 ...``."""
     source = _end(one.sent.source, one.sent.source_port, names)
     destination = _end(one.sent.destination, one.sent.destination_port, names)
-    return (one.where, one.zone, one.protocol, source, destination, _translated(one, names) or "-", one.state or "-")
+    protocol = f"{one.protocol} {one.state}".strip()
+    return (f"{one.where} {one.zone}", protocol, source, destination, _translated(one, names) or "-")
 
 
 def _translated(one: TrackedConnection, names: Names) -> str:

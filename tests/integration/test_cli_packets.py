@@ -195,7 +195,7 @@ def test_connections_are_remembered_with_what_they_translate(lab: Shell) -> None
     finally:
         connection.communicate("\n", timeout=30)
     assert set(asked) == {"service", "disguise"}
-    assert table[0].split() == ["WHERE", "ZONE", "PROTO", "FROM", "TO", "TRANSLATED", "STATE"]
+    assert table[0].split() == ["ZONE", "PROTOCOL", "FROM", "TO", "TRANSLATED"]
     assert {line.split()[1] for line in table[1:]} >= {"n2-eth0", "vm-1"}
     assert "did you mean n2?" in lab("conntrack", "n22", status=2).stderr
 

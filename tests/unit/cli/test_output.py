@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from testbed.report.text import hang
+from testbed.cli.output import show
+from testbed.observe.status_items import Column
+from testbed.report.text import hang, render_table
 
 LONG = "table balance: no Service has this address and port  [Cluster/demo, topologies/services.yaml:116]"
 
@@ -52,3 +54,18 @@ def test_styles_stay_with_their_words() -> None:
     hung = hang(Text("  ").append("a red word that is long", style="red").append(" plain"), console)
     red = [hung.plain[span.start : span.end] for span in hung.spans if span.style == "red"]
     assert " ".join(red).split() == ["a", "red", "word", "that", "is", "long"]
+
+
+def test_no_line_ends_in_blanks_and_no_address_is_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal of 20 columns, with colours."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "20")
+    columns = (Column("FROM", flexible=True), Column("STATE"))
+    show(render_table(columns, [("web-0 192.168.100.100:65535", "Running"), ("n1", "down")]))
+    lines = capsys.readouterr().out.split("\n")
+    plain = [Text.from_ansi(line).plain for line in lines]
+    assert "\x1b[" in "".join(lines), "it was a terminal"
+    assert plain == ["FROM                   STATE", "web-0                  Running", "192.168.100.100:65535",
+                     "n1                     down", ""]  # fmt: skip

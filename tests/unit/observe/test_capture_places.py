@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import subprocess
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.measure import Measurement
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap
@@ -159,5 +162,24 @@ def test_the_kernels_own_connections_are_those_without_a_zone() -> None:
     assert (masqueraded.zone, str(masqueraded.translation[1].source)) == ("kernel", "192.168.0.2")
     (row,) = tracked_document([masqueraded], NAMES)
     assert (row["translated"], row["sent"]["sourceName"], row["answered"]["destinationName"]) == (True, "web-0", "n1")
-    cells = [cell for column in render_tracked([masqueraded], NAMES).columns for cell in column.cells]
-    assert [str(cell) for cell in cells[-2:]] == ["from n1 192.168.0.2:53588", "TIME_WAIT"]
+    cells = [str(cell) for column in render_tracked([masqueraded], NAMES).columns for cell in column.cells]
+    assert cells == [
+        "n1 kernel",
+        "tcp TIME_WAIT",
+        "web-0 172.16.0.16:53588",
+        "svc/web 192.168.0.9:8080",
+        "from n1 192.168.0.2:53588",
+    ]
+
+
+def test_tracked_connections_fit_a_terminal_of_80() -> None:
+    """With names as long as the demo's, and addresses whole."""
+    names = {POD: "web-sdrj4456k-2xn7t", NODE: "n1", SERVER: "elb/elb-dedicated"}
+    console = Console(width=80, file=io.StringIO())
+    found = [*parse_tracked(DUMP, "n1", {1: "service"}), *parse_kernel(KERNEL, "n1")]
+    table = render_tracked(found, names)
+    console.print(table)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert Measurement.get(console, console.options, table).minimum <= 80
+    assert "192.168.0.9:40000" in text
+    assert "ESTABLISHED" in text
