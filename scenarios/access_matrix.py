@@ -59,6 +59,9 @@ admits their own VPC only. In ``eni`` a pod's way to the balancer's elastic IP l
 By an Ingress the pod's peer is the balancer's proxy, or the node by whose port the proxy comes.
 """
 
+FROM_INSIDE_TO_INGRESS = ("pod to Ingress", "node to Ingress")
+"""A Service has another port of the same balancer: kube-proxy in iptables mode leaves the Ingress's alone."""
+
 INGRESS = """
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -115,6 +118,7 @@ def judge(lab: RunningLab, checks: Checks, path: str, client: Host, source: str,
     if source == NO:
         checks.dropped(0, path, seen, path=path)
         return
+    number = 60 if path in FROM_INSIDE_TO_INGRESS else 0
     wanted = {
         SELF: {client.address},
         VIA: {lab.node("n3").address},
@@ -122,7 +126,7 @@ def judge(lab: RunningLab, checks: Checks, path: str, client: Host, source: str,
         TARGET: {lab.node(lab.dnat_target(DNAT_EIP)).address},
         ELB: {lab.host("elb-dedicated").address},
     }[source]
-    checks.allowed(0, path, seen, source=sorted(map(str, wanted)), server=WEB, path=path)
+    checks.allowed(number, path, seen, source=sorted(map(str, wanted)), server=WEB, path=path)
     if path.endswith("to Ingress"):
         outside = lab.node("n3").address if lab.model == "tunnel" and path.startswith("pod") else client.address
         header = json.loads(seen.body)["headers"].get("x-forwarded-for", "nothing")

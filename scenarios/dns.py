@@ -22,6 +22,7 @@ def dns(lab: RunningLab, checks: Checks) -> None:
     headless(lab, checks, here)
     outside(lab, checks, here)
     readiness(lab, checks, here)
+    nobody_ready(lab, checks, here)
     nobody(lab, checks, here)
 
 
@@ -74,6 +75,17 @@ def readiness(lab: RunningLab, checks: Checks, here: Host) -> None:
     lab.until_endpoints("front", 3)
     lab.until_name(here, "db", addresses(pods))
     checks.equal(63, "and it comes back", ask(lab, here, "db"), addresses(pods))
+
+
+def nobody_ready(lab: RunningLab, checks: Checks, here: Host) -> None:
+    pods = lab.pods("app=db")
+    for pod in pods:
+        pod.post("/fail")
+    lab.until_endpoints("front", 0)
+    lab.until_name(here, "db", "NXDOMAIN")
+    checks.equal(64, "without a ready pod the name does not exist", ask(lab, here, "db"), "NXDOMAIN")
+    checks.equal(64, "nor does a pod's own", ask(lab, here, "db-0.db"), "NXDOMAIN")
+    checks.equal(63, "publishNotReadyAddresses keeps them all", ask(lab, here, "peers"), addresses(pods))
 
 
 def nobody(lab: RunningLab, checks: Checks, here: Host) -> None:

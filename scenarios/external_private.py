@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from testbed.scenario import Checks, Host, RunningLab, scenario
+from testbed.scenario import Capture, Checks, Frame, Host, RunningLab, scenario
 
 WEB = ("web-0", "web-1", "web-2")
 DEDICATED_NODE_PORT, SHARED_NODE_PORT = 30082, 30083
@@ -87,7 +87,7 @@ def straight_to_pods(lab: RunningLab, checks: Checks, server: Host, address: IPv
         seen = server.http(address, 80)
     checks.allowed(53, "dedicated balancer: straight to the pod, which sees the client", seen,
                    source=server.address, server=WEB, path="VPC server to ELB, dedicated")  # fmt: skip
-    asked = wire.where(lambda frame: frame.source == str(server.address))
+    asked = opened_by(server, wire)
     targets = {(frame.destination, frame.destination_port) for frame in asked}
     checks.equal(53, "to its address and port", targets, {(str(lab.pod(seen.server).address), 8080)}, asked[:1])
     interfaces = {frame.place.partition("/")[2] for frame in asked}
@@ -102,10 +102,15 @@ def by_every_node(lab: RunningLab, checks: Checks, server: Host, address: IPv4Ad
                    server=WEB, path="VPC server to ELB, dedicated")  # fmt: skip
     sources = {seen.client for seen in every}
     checks.equal(50, "whichever node: one without a pod too", sorted(sources), sorted(nodes))
-    asked = wire.where(lambda frame: frame.source == str(server.address))
+    asked = opened_by(server, wire)
     targets = {(frame.destination, frame.destination_port) for frame in asked}
     wanted = {(node, DEDICATED_NODE_PORT) for node in nodes}
     checks.equal(50, "at its node port", sorted(targets), sorted(wanted), asked[:1])
+
+
+def opened_by(client: Host, wire: Capture) -> list[Frame]:
+    """The first packets of its connections."""
+    return wire.where(lambda frame: (frame.source, frame.info) == (str(client.address), "S"))
 
 
 def by_shared(lab: RunningLab, checks: Checks, server: Host) -> None:

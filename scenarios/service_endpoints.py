@@ -183,7 +183,7 @@ def affinity_ends(lab: RunningLab, checks: Checks, client: Host) -> None:
     address = lab.service("sticky").cluster_ip
     servers = {client.http(address, 80).server}
     for _ in range(20):  # that 20 free choices of three fall on the same one is not to be expected
-        lab.until(lambda: lab.affinities(client) == 0, 20, "the client's endpoint to be forgotten")
+        lab.until(lambda: not lab.affinities(client), 20, "the client's endpoint to be forgotten")
         servers.add(client.http(address, 80).server)
         if len(servers) > 1:
             break

@@ -23,13 +23,16 @@ LIMIT = 15.0
 """Seconds for a switch to answer."""
 
 _HEAD = re.compile(r"^\s*cookie=(?P<cookie>0x[0-9a-f]+), duration=(?P<duration>[\d.]+)s, (?P<rest>.*)$")
-_FIELD = re.compile(r"(table|n_packets|n_bytes)=(\d+)")
+_FIELD = re.compile(r"(table|n_packets|n_bytes|idle_timeout)=(\d+)")
 _JUMP = re.compile(r"(goto_table:|resubmit\((?:\w*),|table=)(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class FlowLine:
-    """One flow as the switch has it. ``owner`` and ``note`` say for which object and why."""
+    """One flow as the switch has it. ``owner`` and ``note`` say for which object and why.
+
+    ``idle_timeout``: seconds without a packet after which the switch forgets it; 0: never.
+    """
 
     table: int
     table_name: str
@@ -42,6 +45,7 @@ class FlowLine:
     cookie: str
     owner: str
     note: str
+    idle_timeout: int = 0
 
 
 def read_flows(rundir: RunDir, bridge: Bridge) -> tuple[FlowLine, ...]:
@@ -92,6 +96,7 @@ def _parse(head: re.Match[str], names: tuple[str, ...], cookies: Mapping[str, li
         cookie=head["cookie"],
         owner=owner,
         note=note,
+        idle_timeout=numbers.get("idle_timeout", 0),
     )
 
 

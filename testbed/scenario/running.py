@@ -194,11 +194,13 @@ class RunningLab:
             flow.packets for flow in flows if flow.table_name == "pick" and flow.owner.startswith("Service/")
         )
 
-    def affinities(self, client: Host) -> int:
-        """How many endpoints the switch of the client's node remembers for it (sessionAffinity: ClientIP)."""
+    def affinities(self, client: Host) -> list[int]:
+        """For each endpoint that the switch of the client's node remembers for it (sessionAffinity: ClientIP): after
+        how many seconds of silence it forgets it."""
         (bridge,) = (item for item in View(self.rundir).bridges if (item.namespace, item.name) == (client.node, BR_INT))
         flows = read_settled_flows(self.rundir, bridge)
-        return sum(flow.table_name == "affinity" and f"nw_src={client.address}" in flow.match for flow in flows)
+        mine = (flow for flow in flows if f"nw_src={client.address}" in flow.match.split(","))
+        return [flow.idle_timeout for flow in mine if flow.table_name == "affinity"]
 
     def dnat_target(self, eip: str) -> str:
         """Name of the node that the NAT gateway's rule for an elastic IP leads to."""
