@@ -15,7 +15,7 @@ import click
 
 from testbed.cli.choosing import chosen_lab
 from testbed.cli.completing import complete_hosts
-from testbed.cli.options import lab_option
+from testbed.cli.options import OutputFile, lab_option
 from testbed.cli.output import show
 from testbed.observe.captures import decode
 from testbed.observe.sniffing import Sniffed, compile_filter, sniff
@@ -30,7 +30,7 @@ from testbed.report.frames import describe_frame, render_frame
 @click.argument("objects", nargs=-1, required=True, shell_complete=complete_hosts)
 @click.option("--at", "where", type=click.Choice(["object", "every-hop"]), default="object",
               help="The objects' own interfaces, or each place between them and the cloud.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write a pcapng file.")
+@click.option("-o", "--output", type=OutputFile(), help="Write a pcapng file.")
 @click.option("--text", is_flag=True, help="Print each frame, decoded, with names; so without a file.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many frames.")
 @click.option("--seconds", type=click.FloatRange(0.1), help="Stop after this time; Ctrl-C stops at any time.")

@@ -8,7 +8,7 @@ import click
 
 from testbed.cli.choosing import chosen_lab
 from testbed.cli.completing import complete_hosts
-from testbed.cli.options import Format, lab_option, output_option
+from testbed.cli.options import Format, OutputFile, lab_option, output_option
 from testbed.cli.output import is_document, show, show_document
 from testbed.cli.progress import progress
 from testbed.model.desired import Protocol
@@ -32,7 +32,7 @@ MOST_PAIRS = 50_000
 @click.option("--services", is_flag=True, help="Services as receivers too, by their cluster addresses.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Destination port; a ping if not given.")
 @click.option("--proto", "protocol", type=click.Choice(["tcp", "udp", "icmp"]), help="Default: tcp with --port.")
-@click.option("--html", type=click.Path(dir_okay=False, writable=True), help="Write a page that opens offline as well.")
+@click.option("--html", type=OutputFile(), help="Write a page that opens offline as well.")
 @output_option
 @lab_option
 def matrix(

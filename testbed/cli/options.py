@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -73,6 +75,21 @@ def output_option(verb: Verb) -> Verb:
         callback=lambda _ctx, _param, value: Format(value),
         help="How to show it; table is the default.",
     )(verb)
+
+
+class OutputFile(click.Path):
+    """A file to write. Its directory has to be there before anything is begun: what it holds may take minutes."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        parent = Path(value).absolute().parent
+        if not parent.is_dir():
+            self.fail(f"there is no directory {parent}; make it first: mkdir -p {parent}", param, ctx)
+        if not os.access(parent, os.W_OK):
+            self.fail(f"{parent} can't be written to; name another directory", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def _complete_labs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

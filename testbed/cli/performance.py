@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from testbed.cli.options import OutputFile
 from testbed.cli.output import show
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _list_option(name: str, choices: Sequence[str], text: str) -> Callable[[Call
 @click.option("--from", "saved", type=click.Path(exists=True, dir_okay=False), help="Show this result, measure none.")
 @click.option("--compare", "old", type=click.Path(exists=True, dir_okay=False), help="Beside an older result (JSON).")
 @click.option("-o", "--output", type=click.Choice(FORMATS), default="table", help="How to show it.")
-@click.argument("file", required=False, type=click.Path(dir_okay=False, writable=True))
+@click.argument("file", required=False, type=OutputFile())
 def perf(
     model: tuple[str, ...],
     path: tuple[str, ...],
@@ -89,8 +90,6 @@ def perf(
     from testbed.perf.results import Measure, Path, read_result
     from testbed.perf.run import Wanted
 
-    if file is not None and not File(file).absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no directory {File(file).absolute().parent}", param_hint="FILE")
     before = read_result(File(old)) if old else None
     if saved:
         result = read_result(File(saved))

@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from testbed.cli.completing import complete_scenarios
-from testbed.cli.options import Format, lab_option, output_option, settings
+from testbed.cli.options import Format, OutputFile, lab_option, output_option, settings
 from testbed.cli.output import is_document, show, show_document
 from testbed.cli.progress import progress
 from testbed.emulation.errors import EmulationError, InterruptedByUserError, MachineLacksError
@@ -33,7 +33,7 @@ _DEMO_STORY = (
 
 DATAPATH = click.option("--datapath", type=click.Choice(["auto", "kernel", "userspace"]), default="auto")
 KEEP = click.option("--keep", is_flag=True, help="Leave the lab up for a look around.")
-JUNIT = click.option("--junit", type=click.Path(dir_okay=False), help="Write JUnit XML to this file as well.")
+JUNIT = click.option("--junit", type=OutputFile(), help="Write JUnit XML to this file as well.")
 
 
 @click.command()
@@ -69,8 +69,6 @@ def run(
         if name is None and not listing:
             raise click.UsageError("which one? say: lab run NAME", click.get_current_context())
         return
-    if junit and not Path(junit).absolute().parent.is_dir():
-        raise BadRequestError(f"{Path(junit).parent} is no directory; make it before its results are written there")
     reports = play(name, model, datapath, keep)
     show_reports(reports, output, junit, evidence)
     _exit_by(reports)

@@ -9,7 +9,7 @@ import click
 
 from testbed.cli.choosing import chosen_lab
 from testbed.cli.completing import complete_switches
-from testbed.cli.options import Format, lab_option, output_option
+from testbed.cli.options import Format, OutputFile, lab_option, output_option
 from testbed.cli.output import is_document, show, show_document
 from testbed.observe.status import Bridge, View
 from testbed.operations.errors import BadRequestError
@@ -75,10 +75,8 @@ def flows(
 
 
 @click.command()
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="File to write; .svg, .html or .mmd decides."
-)
-@click.option("--html", "page", type=click.Path(dir_okay=False, writable=True), help="Write the page to click in here.")
+@click.option("-o", "--output", type=OutputFile(), help="File to write; .svg, .html or .mmd decides.")
+@click.option("--html", "page", type=OutputFile(), help="Write the page to click in here.")
 @click.option("--format", "kind", type=click.Choice(["svg", "html", "mermaid"]), help="If the name does not say it.")
 @click.option("--layers", default=",".join(_LAYERS), show_default=True, callback=_read_layers, help="What is drawn.")
 @lab_option

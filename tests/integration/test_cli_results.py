@@ -33,7 +33,7 @@ def test_run_writes_junit_and_json_and_its_exit_status_is_honest(shell: Shell, t
     assert int(suite.attrib["tests"]) == len(found[0]["checks"]) == len(suite.findall("testcase"))
     assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "0")
     nowhere = shell("run", "limits", "--junit", str(tmp_path / "no" / "results.xml"), status=2)
-    assert "is no directory" in nowhere.stderr
+    assert "there is no directory" in nowhere.stderr
 
 
 def test_watch_and_page_show_the_running_lab(shell: Shell, tmp_path: Path) -> None:

@@ -174,3 +174,26 @@ def test_completion_for_three_shells(shell: str, capsys: pytest.CaptureFixture[s
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert lab("schema") == 0
     assert "$schema" in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "in_cluster", "--junit"),
+        ("graph", "-o"),
+        ("graph", "--html"),
+        ("matrix", "--html"),
+        ("capture", "web-0", "-o"),
+        ("perf", "-o", "json"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_begun(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not after minutes of measuring, and not as what the system says of a name."""
+    there_is_none = tmp_path / "nowhere"
+    assert lab(*words, str(there_is_none / "out.x")) == 2
+    said = capsys.readouterr().err
+    assert f"there is no directory {there_is_none}; make it first: mkdir -p {there_is_none}" in said
+    assert lab(*words, str(tmp_path)) == 2
+    assert "is a directory" in capsys.readouterr().err
