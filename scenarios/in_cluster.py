@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from testbed.scenario import Capture, Checks, Host, RunningLab, scenario
 
 ECHO = 8080
@@ -127,6 +129,10 @@ def blocks(lab: RunningLab, checks: Checks) -> None:
         "one /28 each",
         ", ".join(f"{name} {block}" for name, block in first.items()),
     )
+    server = lab.pods("app=db")[0]
+    seen = {name: lab.pods("app=web", node=name)[0].http(server.address, ECHO).client for name in first}
+    ok = all(IPv4Address(seen[name]) in block for name, block in first.items())
+    checks.that(4, "from which their packets come", ok, "one address of each", ", ".join(seen.values()))
 
 
 def nodes_and_servers(lab: RunningLab, checks: Checks, client: Host, distant: Host, n1: Host, server: Host) -> None:
@@ -174,7 +180,11 @@ def last_block(lab: RunningLab, checks: Checks) -> None:
 
 def without_the_vxlan_rule(lab: RunningLab, checks: Checks, client: Host, neighbour: Host, distant: Host) -> None:
     lab.apply(WITHOUT_VXLAN)
-    checks.dropped(3, "nodes let no VXLAN in: pod to another node", client.http(distant.address, ECHO))
+    with lab.capture("n1/eth0", "n2/eth0") as wire:
+        seen = client.http(distant.address, ECHO)
+    checks.dropped(3, "nodes let no VXLAN in: pod to another node", seen)
+    places = {frame.place for frame in wire.encapsulated if mentions(frame, client, distant)}
+    checks.equal(3, "it is sent in VXLAN, and does not come to the other node", places, {"n1/eth0"})
     seen = client.http(neighbour.address, ECHO)
     checks.allowed(3, "and pod to pod on one node goes on", seen, source=client.address)
 

@@ -74,6 +74,7 @@ def vpc(lab: RunningLab, checks: Checks) -> None:
     lab.apply(ON_THE_HOST)
     lab.wait_ready()
     node = lab.node("node-1")
+    checks.allowed(13, "the 13th answers", node.ping(lab.pod("web-12").address))
     checks.allowed(13, "a hostNetwork pod still starts", lab.pod("web-0").http(node.address, 9000), server="hostly")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from testbed.scenario import Capture, Checks, Frame, Host, RunningLab, scenario, until
+from ipaddress import IPv4Network
+
+from testbed.scenario import Capture, Checks, Frame, Host, RunningLab, Verdict, scenario, until
 
 ECHO = 8080
 
@@ -91,36 +93,56 @@ def pairs(lab: RunningLab, checks: Checks) -> None:
                    path="pod to pod on one node")  # fmt: skip
     crossing = between(wire, client, neighbour)
     if lab.model == "eni":
-        tags = sorted({frame.vlan for frame in crossing if frame.vlan is not None})
-        checks.that(same, "through the fabric, on both sub-ENIs", len(tags) == 2, "two VLANs on n1/eth1",
-                    f"VLANs {tags}", crossing[:4])  # fmt: skip
+        tags = [frame.vlan for frame in crossing if (frame.source, frame.info) == (str(client.address), "S")]
+        checks.equal(same, "to the fabric by one's sub-ENI and back by the other's", tags,
+                     [vlan_of(lab, client), vlan_of(lab, neighbour)], crossing[:2])  # fmt: skip
     else:
         checks.equal(same, "and nothing of it left the node", len(crossing), 0, crossing)
     with lab.capture(*uplinks) as wire:
         seen = client.http(distant.address, ECHO)
     checks.allowed(other, "pod to pod on another node", seen, source=client.address, server=distant.name,
                    path="pod to pod on another node")  # fmt: skip
+    crossing = between(wire, client, distant)
+    tunnelled = [frame for frame in crossing if frame.inner is not None]
     if lab.model == "tunnel":
-        checks.that(other, "in VXLAN between the nodes", bool(wire.encapsulated), "UDP 4789",
-                    f"{len(wire.encapsulated)} frames", wire.encapsulated[:1])  # fmt: skip
+        nodes = {str(lab.node(name).address) for name in ("n1", "n2")}
+        outer = all({frame.source, frame.destination} == nodes for frame in tunnelled)
+        checks.that(other, "in VXLAN between the nodes, all of it", bool(crossing) and tunnelled == crossing and outer,
+                    "UDP 4789", f"{len(tunnelled)} of {len(crossing)} frames", tunnelled[:1])  # fmt: skip
     else:
-        plain = between(wire, client, distant)
-        checks.that(other, "by the fabric, not encapsulated", bool(plain) and not wire.encapsulated, "plain IP",
-                    f"{len(plain)} plain, {len(wire.encapsulated)} encapsulated", plain[:2])  # fmt: skip
+        checks.that(other, "by the fabric, not encapsulated", bool(crossing) and not tunnelled, "plain IP",
+                    f"{len(crossing) - len(tunnelled)} plain, {len(tunnelled)} encapsulated", crossing[:2])  # fmt: skip
+    if lab.model == "vpc":
+        hops = [frame.ttl for frame in crossing if (frame.source, frame.info) == (str(client.address), "S")]
+        checks.that(other, "the VPC's router is a hop", len(hops) == 2 and hops[0] == hops[1] + 1,
+                    "a time to live less at the other node", " > ".join(map(str, hops)))  # fmt: skip
 
 
 def host_network(lab: RunningLab, checks: Checks) -> None:
     node, client = lab.node("n1"), lab.pods("app=web", node="n2")[0]
-    nics = len(lab.nics("n1"))
+    before = handed_out(lab)
     lab.apply(HOSTLY)
     hostly = lab.pod("hostly-1")
     checks.equal(20, "a hostNetwork pod has its node's address", hostly.address, node.address)
-    checks.equal(20, "and takes no NIC", len(lab.nics("n1")), nics)
+    checks.equal(20, "and takes no NIC and no address of a block", handed_out(lab) - before, set())
     lab.wait_ready()
+    seen = hostly.http(client.address, ECHO)
+    checks.allowed(20, "with which it asks, too", seen, source=node.address, server=client.name)
     checks.allowed(20, "it answers there", client.http(node.address, 9000), server="hostly-1",
                    path="pod to a hostNetwork pod")  # fmt: skip
     reason = lab.pending().get("hostly-2", "it runs")
     checks.that(20, "a second one with its port stays Pending", "free ports" in reason, "no free port", reason)
+
+
+def handed_out(lab: RunningLab) -> set[str]:
+    """Addresses that pods and NICs of the nodes have, but not the nodes' own."""
+    nodes = {node.address for node in lab.memory.nodes}
+    pods = {str(pod.address) for pod in lab.memory.pods if pod.address and pod.address not in nodes}
+    return pods | {str(nic.address) for node in lab.memory.nodes for nic in node.nics}
+
+
+def vlan_of(lab: RunningLab, pod: Host) -> int | None:
+    return next(nic.vlan for nic in lab.nics(pod.node) if nic.address == pod.address)
 
 
 def tunnel(lab: RunningLab, checks: Checks) -> None:
@@ -191,7 +213,8 @@ def quota(lab: RunningLab, checks: Checks, client: Host, distant: Host) -> None:
 
 def eni(lab: RunningLab, checks: Checks) -> None:
     pods = {pod.name: pod for pod in lab.memory.pods if not pod.host_network}
-    in_subnet = all(str(pod.address).startswith("192.168.") and pod.nic for pod in pods.values())
+    subnet = IPv4Network("192.168.64.0/18")
+    in_subnet = all(pod.address in subnet and pod.nic and pod.nic.vlan in range(1, 4095) for pod in pods.values())
     vlans = [(pod.node, pod.nic.vlan) for pod in pods.values() if pod.nic]
     shown = ", ".join(f"{name} {pod.address} vlan {pod.nic.vlan}" for name, pod in pods.items() if pod.nic)
     unique = len(set(vlans)) == len(vlans)
@@ -206,6 +229,8 @@ def warm_pool(lab: RunningLab, checks: Checks) -> None:
     checks.equal(16, "an empty node has 10 NICs bound", len(lab.nics("n3")), 10)
     scale(lab, "ten", 10)
     checks.equal(16, "with 10 pods it has 12", len(lab.nics("n3")), 12)
+    pinged = [lab.pods("app=web")[0].ping(pod.address).verdict for pod in lab.pods("app=ten")]
+    checks.equal(16, "and all ten answer", pinged.count(Verdict.ALLOWED), 10)
     scale(lab, "ten", 9)
     idle = {nic.address for nic in lab.nics("n3") if not nic.pod}
     scale(lab, "eleven", 1)
@@ -250,6 +275,16 @@ def static_addresses(lab: RunningLab, checks: Checks) -> None:
     late = lab.pods("app=late")[0]
     checks.equal(19, f"{EXPIRY} s after the pod is gone another one has it", late.address, mine)
     checks.allowed(19, "and answers there", client.ping(mine))
+    cooling(lab, checks)
+
+
+def cooling(lab: RunningLab, checks: Checks) -> None:
+    bound = len(lab.nics("n3"))
+    lab.delete("deployment/ten", "deployment/filler")
+    idle = [nic for nic in lab.nics("n3") if not nic.pod]
+    checks.that(17, "more NICs are idle than the pool wants: bound until they have cooled down",
+                len(lab.nics("n3")) == bound and len(idle) > 4, f"{bound} NICs, more than 4 idle",
+                f"{len(lab.nics('n3'))} NICs, {len(idle)} idle")  # fmt: skip
 
 
 def late_pods(lab: RunningLab) -> list[Host]:
@@ -258,4 +293,6 @@ def late_pods(lab: RunningLab) -> list[Host]:
 
 
 def between(wire: Capture, one: Host, other: Host) -> list[Frame]:
-    return list(wire.between(str(one.address), str(other.address)))
+    """Frames between the two, in a tunnel too."""
+    ends = {str(one.address), str(other.address)}
+    return wire.where(lambda frame: any({level.source, level.destination} == ends for level in frame.flattened))
