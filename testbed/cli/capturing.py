@@ -75,7 +75,14 @@ def capture(
             seen = sum(1 for _ in frames)
         else:
             seen = _write(output, spots, frames, f"lab {view.rundir.lab}: {' '.join(objects)}", names)
-    click.echo(f"{seen} frames at {len(spots)} places{f', in {output}' if output else ''}", err=True)
+    places = f"{len(spots)} place{'s' * (len(spots) != 1)}"
+    click.echo(
+        f"{seen} frame{'s' * (seen != 1)} at {places}{f', in {output}' if output else ''}{_if_none(seen)}", err=True
+    )
+
+
+def _if_none(seen: int) -> str:
+    return "" if seen else "; send something meanwhile, from another terminal: lab exec POD -- ping -c 3 ADDRESS"
 
 
 def _finished(stopped: Event, count: int | None, seconds: float | None) -> Callable[[int], bool]:

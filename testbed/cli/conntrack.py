@@ -48,8 +48,10 @@ def conntrack(nodes: tuple[str, ...], words: tuple[str, ...], translated: bool, 
     names = names_of_addresses(view)
     if is_document(output):
         show_document(tracked_document(found, names), output)
-    else:
+    elif found:
         show(render_tracked(found, names))
+    else:
+        click.echo("nothing such is tracked now; a connection is forgotten soon after its end", err=True)
 
 
 def _find(view: View, words: tuple[str, ...]) -> list[str]:

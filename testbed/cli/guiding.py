@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 from click.shell_completion import CompletionItem
@@ -26,7 +27,23 @@ def complete_guides(ctx: click.Context, param: click.Parameter, incomplete: str)
 NAME = click.argument("name", shell_complete=complete_guides)
 
 
-@click.group(invoke_without_command=True)
+class _Labs(click.Group):
+    """A guide's name where a command should be is what people try first."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from testbed.guide.registry import find_guides
+
+        word = args[0]
+        if word not in self.commands and not word.startswith("-"):
+            near = get_close_matches(word, self.commands, n=1)
+            hint = f"say: lab labs start {word}" if word in find_guides() else f"there are: {', '.join(self.commands)}"
+            raise click.UsageError(f"no such command: {word}; {f'did you mean {near[0]}?' if near else hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Labs, invoke_without_command=True)
 @output_option
 @click.pass_context
 def labs(ctx: click.Context, output: Format) -> None:

@@ -29,7 +29,9 @@ MOST_PAIRS = 50_000
     type=click.Choice(["pod", "node", "server", "host"]),
     help="Only members of this kind; all if not given.",
 )
-@click.option("--services", is_flag=True, help="Services as receivers too, by their cluster addresses.")
+@click.option(
+    "--services", is_flag=True, help="Services as receivers too, by their cluster addresses; so for --to svc/web."
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="Destination port; a ping if not given.")
 @click.option("--proto", "protocol", type=click.Choice(["tcp", "udp", "icmp"]), help="Default: tcp with --port.")
 @click.option("--html", type=OutputFile(), help="Write a page that opens offline as well.")
@@ -65,6 +67,7 @@ def matrix(
 
     view, traffic = View(chosen_lab()), _traffic(protocol, port)
     members = find_members(view.memory, kinds or KINDS)
+    services = services or any(word.startswith("svc/") for word in targets)
     receivers = (*members, *(find_services(view.clusters) if services else ()))
     one, other = choose(members, sources), choose(receivers, targets)
     if len(one) * len(other) > MOST_PAIRS:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +17,10 @@ from testbed.cli.output import is_document, show, show_document
 from testbed.observe.status import Bridge, View
 from testbed.operations.errors import BadRequestError
 
-_KINDS = {".svg": "svg", ".html": "html", ".htm": "html"}
+if TYPE_CHECKING:
+    from testbed.observe.flows import FlowLine
+
+_KINDS = {".svg": "svg", ".html": "html", ".htm": "html", ".mmd": "mermaid", ".mermaid": "mermaid"}
 _LAYERS = ("pods", "tunnels", "routes", "gateways", "eips", "services", "groups")
 
 
@@ -51,15 +57,15 @@ def flows(
     from testbed.report.flows import flows_document, render_flows
 
     view = View(chosen_lab())
-    documents = []
-    for bridge in _find_bridges(view, switch):
-        found = [
-            flow
-            for flow in read_flows(view.rundir, bridge)
-            if (table is None or table in (flow.table_name, str(flow.table)))
-            and (owner is None or is_for(flow.owner, owner))
-            and (flow.packets or not used)
-        ]
+    everything = [(bridge, read_flows(view.rundir, bridge)) for bridge in _find_bridges(view, switch)]
+    wanted = [(bridge, _of_table(found, table)) for bridge, found in everything]
+    wanted = [(bridge, _of_owner(found, owner)) for bridge, found in wanted]
+    _expect_some([flow for _, found in everything for flow in found], [flow for _, found in wanted for flow in found],
+                 table, owner)  # fmt: skip
+    documents, shown = [], 0
+    for bridge, candidates in wanted:
+        found = [flow for flow in candidates if flow.packets or not used]
+        shown += len(found)
         if is_document(output):
             documents.append(flows_document(bridge.namespace, bridge.name, found))
             continue
@@ -72,6 +78,8 @@ def flows(
                 click.echo(f"  {line}")
     if is_document(output):
         show_document(documents, output)
+    elif not shown:
+        click.echo("no packet has hit any of these flows; without --used they are shown", err=True)
 
 
 @click.command()
@@ -97,13 +105,23 @@ def graph(output: str | None, page: str | None, kind: str | None, layers: tuple[
     rundir = chosen_lab()
     if page is not None:
         output, kind = page, "html"
-    kind = kind or _KINDS.get(Path(output or "").suffix, "mermaid")
+    kind = kind or _kind_of(output)
     text = _render_graph(View(rundir), kind, layers)
     if output is None:
         sys.stdout.write(text)
         return
     Path(output).write_text(text, encoding="utf-8")
     click.echo(f"{output}: lab {rundir.lab} as {kind}{'; open it in a browser' if kind == 'html' else ''}")
+
+
+def _kind_of(output: str | None) -> str:
+    """By the file's name; Mermaid for what goes to the terminal. Raises ``BadRequestError``."""
+    if output is None:
+        return "mermaid"
+    suffix = Path(output).suffix.lower()
+    if suffix not in _KINDS:
+        raise BadRequestError(f"{output}: .svg, .html or .mmd says what to write; or say it: --format svg")
+    return _KINDS[suffix]
 
 
 def _render_graph(view: View, kind: str, layers: tuple[str, ...]) -> str:
@@ -119,6 +137,34 @@ def _render_graph(view: View, kind: str, layers: tuple[str, ...]) -> str:
     if kind == "mermaid":
         return render_mermaid(picture)
     return render_svg(picture) if kind == "svg" else render_html(picture, read_details(view, picture), layers)
+
+
+def _of_table(flows: Sequence[FlowLine], table: str | None) -> list[FlowLine]:
+    return [flow for flow in flows if table is None or table in (flow.table_name, str(flow.table))]
+
+
+def _of_owner(flows: Sequence[FlowLine], owner: str | None) -> list[FlowLine]:
+    return [flow for flow in flows if owner is None or is_for(flow.owner, owner)]
+
+
+def _expect_some(
+    everything: Sequence[FlowLine], wanted: Sequence[FlowLine], table: str | None, owner: str | None
+) -> None:
+    """Raises ``BadRequestError`` for a table that no switch has, and for an object that no flow is there for."""
+    if table is not None and not _of_table(everything, table):
+        names = list(dict.fromkeys(flow.table_name for flow in everything))
+        known = f"there are: {', '.join(names)}"
+        raise BadRequestError(f"there is no table {table}; {_nearest(table, names, known)}")
+    if owner is not None and not wanted:
+        word = owner.rpartition("/")[2]
+        names = [name for name in (flow.owner.split(" ")[0].rpartition("/")[2] for flow in everything) if name != word]
+        where = f" of table {table}" if table else ""
+        raise BadRequestError(f"no flow{where} is for {owner}; {_nearest(word, names, 'see: lab get all -A')}")
+
+
+def _nearest(word: str, names: Sequence[str], otherwise: str) -> str:
+    near = get_close_matches(word, names, n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 def is_for(owner: str, wanted: str) -> bool:

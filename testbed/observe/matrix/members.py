@@ -15,6 +15,7 @@ from testbed.operations.errors import BadRequestError
 from testbed.operations.memory import Memory
 
 KINDS = ("pod", "node", "server", "host")
+_MOST_NAMES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,28 @@ def find_services(clusters: ClustersState) -> tuple[Member, ...]:
 
 
 def choose(members: Sequence[Member], words: Sequence[str]) -> tuple[Member, ...]:
-    """Those whose names are among ``words`` (``web-*`` is a pattern); all without any. Raises ``BadRequestError``."""
+    """Those whose names are among ``words``; all without any. Raises ``BadRequestError``.
+
+    ``web-*`` is a pattern; ``svc/web`` means each of its ports.
+    """
     if not words:
         return tuple(members)
     for word in words:
-        if not any(fnmatchcase(member.word, word) for member in members):
-            near = get_close_matches(word, [member.word for member in members], n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(m.word for m in members[:12])}"
+        if not any(_fits(member, word) for member in members):
+            names = [member.word for member in members]
+            near = get_close_matches(word, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {_some(names)}"
             raise BadRequestError(f"the matrix has no {word}; {hint}")
-    return tuple(member for member in members if any(fnmatchcase(member.word, word) for word in words))
+    return tuple(member for member in members if any(_fits(member, word) for word in words))
+
+
+def _fits(member: Member, word: str) -> bool:
+    return fnmatchcase(member.word, word) or fnmatchcase(member.word.partition(":")[0], word)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _pods(lab: Memory | Plan) -> Iterator[Member]:

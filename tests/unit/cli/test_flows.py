@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from testbed.cli.seeing import is_for
+import pytest
+
+from testbed.cli.seeing import _expect_some, _of_owner, _of_table, is_for
 from testbed.observe.flows import STRANGER, parse_flows
+from testbed.operations.errors import BadRequestError
 from testbed.report.flows import render_flows
 
 DUMP = """OFPST_FLOW reply (OF1.4) (xid=0x2):
@@ -42,3 +45,21 @@ def test_what_users_call_an_owner() -> None:
     assert is_for("SecurityGroup/web (f.yaml:3)", "sg/web")
     assert not is_for("Pod/default/db-0", "node/db-0")
     assert not is_for("Pod/default/db-0", "db")
+
+
+@pytest.mark.parametrize(
+    ("table", "owner", "said"),
+    [
+        ("clasify", None, "there is no table clasify; did you mean classify?"),
+        ("9", None, "there is no table 9; there are: classify, spoof"),
+        (None, "db-1", "no flow is for db-1; did you mean db-0?"),
+        (None, "vm", "no flow is for vm; see: lab get all -A"),
+        ("spoof", "pod/db-0", "no flow of table spoof is for pod/db-0; see: lab get all -A"),
+    ],
+)
+def test_a_table_or_an_object_without_flows_is_said(table: str | None, owner: str | None, said: str) -> None:
+    flows = list(parse_flows(DUMP, ("classify", "spoof"), COOKIES))
+    with pytest.raises(BadRequestError) as raised:
+        _expect_some(flows, _of_owner(_of_table(flows, table), owner), table, owner)
+    assert str(raised.value) == said
+    _expect_some(flows, flows, "classify", "db-0")

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from testbed.cli.seeing import _kind_of
 from testbed.model.planning.ledger import Ledger
 from testbed.model.planning.plan import plan_lab
 from testbed.observe.graph import MOST_PODS, Picture, plan_picture
@@ -17,6 +18,7 @@ from testbed.observe.graph_html import render_html
 from testbed.observe.graph_layers import LAYERS, add_layers
 from testbed.observe.graph_mermaid import render_mermaid
 from testbed.observe.graph_svg import render_svg
+from testbed.operations.errors import BadRequestError
 from testbed.operations.loading import load_sources, read_sources
 from testbed.operations.memory import Memory
 from testbed.operations.models import MODELS, with_model
@@ -210,3 +212,10 @@ def test_the_page_is_whole_and_its_script_cannot_be_ended_by_a_name() -> None:
 )
 def test_flows_find_their_box(owner: str, box: str) -> None:
     assert owner_id(owner) == box
+
+
+def test_the_files_name_says_what_is_written() -> None:
+    assert [_kind_of(name) for name in ("a.svg", "a.HTML", "a.mmd", None)] == ["svg", "html", "mermaid", "mermaid"]
+    for name in ("a.png", "a"):
+        with pytest.raises(BadRequestError, match=r"\.svg, \.html or \.mmd says what to write"):
+            _kind_of(name)

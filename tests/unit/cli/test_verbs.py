@@ -197,3 +197,19 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_begun(
     assert f"there is no directory {there_is_none}; make it first: mkdir -p {there_is_none}" in said
     assert lab(*words, str(tmp_path)) == 2
     assert "is a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("labs", "vxlan"), "say: lab labs start vxlan"),
+        (("labs", "chek", "vxlan"), "did you mean check?"),
+        (("labs", "foo"), "there are: start, check, solve, stop"),
+        (("graph", "--layers", "pods,eip"), "there are: pods, tunnels, routes, gateways, eips, services, groups"),
+    ],
+)
+def test_a_word_that_means_nothing_is_told_what_does(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab(*words) == 2
+    assert said in capsys.readouterr().err

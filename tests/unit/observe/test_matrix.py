@@ -202,3 +202,6 @@ def test_a_name_that_is_not_there_is_refused_with_the_nearest() -> None:
     assert [one.word for one in choose(members, ("web-*",))] == ["web-0", "web-1"]
     with pytest.raises(BadRequestError, match="did you mean web-0"):
         choose(members, ("webb-0",))
+    services = find_services(planned("services", "tunnel").clusters)
+    assert [one.word for one in choose(services, ("svc/web",))] == ["svc/web:80", "svc/web:9000", "svc/web:53/udp"]
+    assert [one.word for one in choose(services, ("svc/web:80",))] == ["svc/web:80"]
