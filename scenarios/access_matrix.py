@@ -77,7 +77,7 @@ spec:
 @scenario("topologies/services.yaml")
 def access_matrix(lab: RunningLab, checks: Checks) -> None:
     """Everywhere to every way of access: who connects, and whom the pod sees"""
-    lab.apply(lab.document_with("ElasticIP", "for-n1", "boundTo: {node: n3}") + "\n---\n" + INGRESS)
+    lab.apply(lab.document_with("ElasticIP", "for-n1", "boundTo: {node: n3}"), INGRESS)
     lab.until(lambda: lab.host("vm-1").http(*dialled(lab, "Ingress", "VPC server")).server, 10, "the Ingress to answer")
     clients = {
         "pod": lab.pod("client-3"),

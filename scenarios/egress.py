@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scenarios.parts.documents import elastic_ip
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 ECHO = 8080
@@ -10,40 +11,11 @@ BY_POD_NAT = "pod to internet, SNAT for the pod subnet"
 NODE_EIP, POD_EIP, NAT_EIP = "198.51.100.11", "198.51.100.12", "198.51.100.13"
 GATE_EIP, NAMED_EIP, ELB_EIP = "198.51.100.14", "198.51.100.15", "198.51.100.16"
 
-BIND_NODE = f"""
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {{name: for-n1}}
-spec: {{address: {NODE_EIP}, boundTo: {{node: n1}}}}
-"""
-
-UNBIND_NODE = f"""
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {{name: for-n1}}
-spec: {{address: {NODE_EIP}}}
-"""
-
-BIND_POD = f"""
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {{name: for-web-0}}
-spec: {{address: {POD_EIP}, boundTo: {{pod: web-0}}}}
-"""
-
-NAT_FOR = """
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {{name: for-nat}}
-spec: {{address: {address}}}
----
+NAT_GATEWAY = """
 apiVersion: cnlab.dev/v1
 kind: NatGateway
 metadata: {{name: nat}}
-spec:
-  subnet: nodes
-  snatRules:
-{rules}
+spec: {{subnet: nodes, snatRules: [{rules}]}}
 """
 
 LET_IN = """
@@ -57,58 +29,35 @@ spec:
   - {protocol: tcp, ports: 8080, cidr: 203.0.113.0/24}
 """
 
-GATE = f"""
+GATE = """
 apiVersion: cnlab.dev/v1
 kind: Server
-metadata: {{name: gate}}
-spec: {{subnet: servers, securityGroups: [open], sourceDestCheck: false}}
----
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {{name: for-gate}}
-spec: {{address: {GATE_EIP}, boundTo: {{server: gate}}}}
+metadata: {name: gate}
+spec: {subnet: servers, securityGroups: [open], sourceDestCheck: false}
 """
 TRANSLATE = (
     "table ip gate { chain out { type nat hook postrouting priority 100; ip daddr 203.0.113.0/24 masquerade; }; }"
 )
 
-DEFAULT_ROUTE = """
-apiVersion: cnlab.dev/v1
-kind: RouteTable
-metadata: {{name: demo-main}}
-spec:
-  vpc: demo
-  default: true
-  routes:
-  - {{destination: 10.1.0.0/16, nextHop: {{peering: demo-peer}}}}
-{routes}
+DEFAULT_ROUTE = """routes:
+- {destination: 10.1.0.0/16, nextHop: {peering: demo-peer}}
+- {destination: 0.0.0.0/0, nextHop: {server: gate}}
 """
 
-ANNOTATED = f"""
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {{name: named}}
-spec: {{address: {NAMED_EIP}}}
+ANNOTATED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: asking, annotations: {yangtse.io/pod-with-eip: "true"}}
+spec:
+  containers: [{name: echo, image: echo, ports: [{containerPort: 8080}]}]
 ---
 apiVersion: v1
 kind: Pod
-metadata: {{name: asking, annotations: {{yangtse.io/pod-with-eip: "true"}}}}
+metadata: {name: naming, annotations: {yangtse.io/pod-with-eip: "true", yangtse.io/eip-id: named}}
 spec:
-  containers: [{{name: echo, image: echo, ports: [{{containerPort: 8080}}]}}]
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: naming, annotations: {{yangtse.io/pod-with-eip: "true", yangtse.io/eip-id: named}}}}
-spec:
-  containers: [{{name: echo, image: echo, ports: [{{containerPort: 8080}}]}}]
+  containers: [{name: echo, image: echo, ports: [{containerPort: 8080}]}]
 """
 
-ELB_EIP_AT = """
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {{name: for-elb}}
-spec: {{address: 198.51.100.16{bound}}}
-"""
 BALANCED = """
 apiVersion: cnlab.dev/v1
 kind: LoadBalancer
@@ -128,8 +77,8 @@ spec:
 
 
 def nat_gateway(*subnets: str) -> str:
-    rules = "".join(f"  - {{subnet: {subnet}, eip: for-nat}}\n" for subnet in subnets)
-    return NAT_FOR.format(address=NAT_EIP, rules=rules)
+    """With an SNAT rule for each of ``subnets``, all by one elastic IP, ``for-nat``."""
+    return NAT_GATEWAY.format(rules=", ".join(f"{{subnet: {subnet}, eip: for-nat}}" for subnet in subnets))
 
 
 @scenario("topologies/peered.yaml")
@@ -156,19 +105,19 @@ def egress(lab: RunningLab, checks: Checks) -> None:
 
 
 def by_node_eip(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
-    lab.apply(BIND_NODE)
+    lab.apply(elastic_ip("for-n1", NODE_EIP, node="n1"))
     seen = pod.http(inet.address, ECHO)
     if lab.model == "eni":
         checks.dropped(83, "pod to the internet, only its node has an EIP", seen, path=BY_NODE)
     else:
         checks.allowed(82, "pod to the internet by its node's EIP", seen, source=NODE_EIP, path=BY_NODE)
     checks.allowed(82, "node to the internet by its EIP", lab.node("n1").http(inet.address, ECHO), source=NODE_EIP)
-    lab.apply(UNBIND_NODE)
+    lab.apply(elastic_ip("for-n1", NODE_EIP))
     checks.dropped(0, "the EIP unbound again", pod.http(inet.address, ECHO))
 
 
 def by_nat_gateway(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
-    lab.apply(nat_gateway("nodes"))
+    lab.apply(elastic_ip("for-nat", NAT_EIP), nat_gateway("nodes"))
     seen = pod.http(inet.address, ECHO)
     if lab.model == "eni":
         checks.dropped(84, "SNAT for the node subnet only: a pod", seen, path=BY_NAT)
@@ -182,18 +131,18 @@ def by_nat_gateway(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> No
 
 def by_dnat_rule(lab: RunningLab, checks: Checks, inet: Host) -> None:
     """One port of the gateway's EIP leads to one port of a server, which sees its client; the SNAT rules stay."""
-    rules = "  - {eip: for-nat, port: 2222, target: {server: vm-2}, targetPort: 8080}"
-    lab.apply(f"{nat_gateway('nodes')}  dnatRules:\n{rules}\n")
-    seen = inet.http(NAT_EIP, 2222)
-    checks.allowed(0, "internet to a port of a NAT gateway: DNAT", seen, source=inet.address, server="vm-2")
-    checks.dropped(0, "to a port without a rule", inet.http(NAT_EIP, ECHO))
-    checks.dropped(0, "the server itself has no way out", lab.host("vm-2").http(inet.address, ECHO))
     lab.apply(nat_gateway("nodes"))
+    rule = "{eip: for-nat, port: 2222, target: {server: vm-2}, targetPort: 8080}"
+    with lab.changed("NatGateway", "nat", f"dnatRules: [{rule}]"):
+        seen = inet.http(NAT_EIP, 2222)
+        checks.allowed(0, "internet to a port of a NAT gateway: DNAT", seen, source=inet.address, server="vm-2")
+        checks.dropped(0, "to a port without a rule", inet.http(NAT_EIP, ECHO))
+        checks.dropped(0, "the server itself has no way out", lab.host("vm-2").http(inet.address, ECHO))
     checks.dropped(0, "the rule deleted", inet.http(NAT_EIP, 2222))
 
 
 def eip_before_nat(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
-    lab.apply(BIND_NODE)
+    lab.apply(elastic_ip("for-n1", NODE_EIP, node="n1"))
     seen = lab.node("n1").http(inet.address, ECHO)
     checks.allowed(85, "a node with an EIP, beside a NAT gateway", seen, source=NODE_EIP)
     if lab.model != "eni":
@@ -204,21 +153,20 @@ def eip_before_nat(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> No
 
 def custom_route(lab: RunningLab, checks: Checks, inet: Host) -> None:
     """A default route to a server that translates: after an EIP, before the NAT gateway's rule for the subnet."""
-    lab.apply(GATE)
+    lab.apply(GATE, elastic_ip("for-gate", GATE_EIP, server="gate"))
     gate, node = lab.host("gate"), lab.node("n2")
     done = lab.run(gate, "nft", TRANSLATE)
     checks.equal(0, "a server translates what it forwards", done.stderr.strip(), "")
     checks.allowed(0, "a server by its EIP", gate.http(inet.address, ECHO), source=GATE_EIP)
-    lab.apply(DEFAULT_ROUTE.format(routes="  - {destination: 0.0.0.0/0, nextHop: {server: gate}}"))
-    checks.allowed(85, "custom route before NAT gateway: a node", node.http(inet.address, ECHO), source=GATE_EIP)
-    seen = lab.node("n1").http(inet.address, ECHO)
-    checks.allowed(85, "EIP before custom route: a node with one", seen, source=NODE_EIP)
-    lab.apply(DEFAULT_ROUTE.format(routes=""))
+    with lab.changed("RouteTable", "demo-main", DEFAULT_ROUTE):
+        checks.allowed(85, "custom route before NAT gateway: a node", node.http(inet.address, ECHO), source=GATE_EIP)
+        seen = lab.node("n1").http(inet.address, ECHO)
+        checks.allowed(85, "EIP before custom route: a node with one", seen, source=NODE_EIP)
     checks.allowed(85, "the route deleted: by the NAT gateway again", node.http(inet.address, ECHO), source=NAT_EIP)
 
 
 def by_pod_eip(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
-    lab.apply(BIND_POD)
+    lab.apply(elastic_ip("for-web-0", POD_EIP, pod="web-0"))
     seen = pod.http(inet.address, ECHO)
     checks.allowed(83, "pod to the internet by its own EIP", seen, source=POD_EIP, path="pod to internet, own EIP")
     checks.dropped(86, "internet to the pod's EIP, no rule lets it in", inet.http(POD_EIP, ECHO))
@@ -229,7 +177,7 @@ def by_pod_eip(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
 
 def by_annotation(lab: RunningLab, checks: Checks, inet: Host) -> None:
     """A pod that asks for an EIP gets one for its life; one that names an EIP has that one, which stays."""
-    lab.apply(ANNOTATED)
+    lab.apply(elastic_ip("named", NAMED_EIP), ANNOTATED)
     lab.wait_ready()
     asking, naming = lab.pod("asking"), lab.pod("naming")
     (made,) = (str(eip.address) for eip in lab.memory.eips if eip.bound_to == asking.owner)
@@ -248,17 +196,17 @@ def by_balancer(lab: RunningLab, checks: Checks, inet: Host) -> None:
     """Into the cluster by an EIP that is bound to a load balancer and taken off again."""
     lab.apply(BALANCED)
     checks.dropped(0, "internet to an EIP that nobody has", inet.http(ELB_EIP, 80))
-    lab.apply(ELB_EIP_AT.format(bound=", boundTo: {loadBalancer: elb}"))
+    lab.apply(elastic_ip("for-elb", ELB_EIP, loadBalancer="elb"))
     seen = inet.http(ELB_EIP, 80)
     checks.allowed(0, "bound to a load balancer", seen, server=[pod.name for pod in lab.pods("app=web")])
-    lab.apply(ELB_EIP_AT.format(bound=""))
+    lab.apply(elastic_ip("for-elb", ELB_EIP))
     checks.dropped(0, "taken off again", inet.http(ELB_EIP, 80))
 
 
 def bound_twice(lab: RunningLab, checks: Checks) -> None:
-    reason = lab.refusal(BIND_NODE.replace("for-n1", "for-n1-too").replace(NODE_EIP, "198.51.100.99"))
+    reason = lab.refusal(elastic_ip("for-n1-too", "198.51.100.99", node="n1"))
     checks.that(0, "a second EIP for a node is refused", "n1" in reason, "refused", reason or "accepted")
-    reason = lab.refusal(BIND_NODE.replace("for-n1", "same-address").replace("n1}", "n2}"))
+    reason = lab.refusal(elastic_ip("same-address", NODE_EIP, node="n2"))
     checks.that(0, "one EIP for two nodes as well", NODE_EIP in reason, "refused", reason or "accepted")
 
 

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
+from scenarios.parts.documents import elastic_ip
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 WEB = ("web-0", "web-1", "web-2")
 NODE_EIP, DNAT_EIP, ELB_EIP = "198.51.100.11", "198.51.100.20", "198.51.100.30"
-
-EIP = """
-apiVersion: cnlab.dev/v1
-kind: ElasticIP
-metadata: {{name: for-n1}}
-spec: {{address: 198.51.100.11{bound}}}
-"""
-
-
-def eip_at(node: str) -> str:
-    """The node EIP, bound to ``node`` or ("") to nobody."""
-    return EIP.format(bound=f", boundTo: {{node: {node}}}" if node else "")
 
 
 @scenario("topologies/services.yaml")
@@ -59,10 +48,10 @@ def by_balancer(lab: RunningLab, checks: Checks, inet: Host) -> None:
 
 def by_dnat(lab: RunningLab, checks: Checks, inet: Host) -> None:
     node = lab.node(lab.dnat_target(DNAT_EIP))
-    lab.apply(eip_at(node.name))
+    lab.apply(elastic_ip("for-n1", NODE_EIP, node=node.name))
     seen = inet.http(DNAT_EIP, 80)
     checks.dropped(69, "DNAT to a node that has another EIP: the reply leaves by that", seen)
-    lab.apply(eip_at(""))
+    lab.apply(elastic_ip("for-n1", NODE_EIP))
     seen = inet.http(DNAT_EIP, 80)
     number = 0 if lab.model == "eni" else 67
     checks.allowed(number, "internet to a DNAT rule, Cluster", seen, source=node.address, server=WEB,
@@ -78,7 +67,7 @@ def by_dnat(lab: RunningLab, checks: Checks, inet: Host) -> None:
 
 def own_eip(lab: RunningLab, checks: Checks) -> None:
     """From inside to NodePort Local: by the private and by the public address of the pod's own node."""
-    lab.apply(eip_at("n1"))
+    lab.apply(elastic_ip("for-n1", NODE_EIP, node="n1"))
     n1, pod = lab.node("n1"), lab.pod("client-1")
     private, public = pod.http(n1.address, 30081), pod.http(NODE_EIP, 30081)
     if lab.model == "vpc":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
+from scenarios.parts.addresses import first_blocks, host_network, last_block, second_block
 from testbed.scenario import Capture, Checks, Host, RunningLab, scenario
 
 ECHO = 8080
@@ -20,20 +19,6 @@ spec:
   - {cidr: 0.0.0.0/0}
 """
 
-ON_ONE_NODE = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: many}
-spec:
-  replicas: 17
-  selector: {matchLabels: {app: many}}
-  template:
-    metadata: {labels: {app: many}}
-    spec:
-      nodeName: n1
-      containers: [{name: pause, image: pause}]
-"""
-
 SEVENTEEN_NODES = """
 apiVersion: cnlab.dev/v1
 kind: Cluster
@@ -44,35 +29,6 @@ spec:
   nodeSubnet: nodes
   containerCIDR: 172.20.0.0/24
   nodePools: [{name: small, count: 17}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: each}
-spec:
-  replicas: 17
-  selector: {matchLabels: {app: each}}
-  template:
-    metadata: {labels: {app: each}}
-    spec:
-      containers: [{name: pause, image: pause}]
-"""
-
-HOSTLY = """
-apiVersion: v1
-kind: Pod
-metadata: {name: hostly-1}
-spec:
-  nodeName: n1
-  hostNetwork: true
-  containers: [{name: echo, image: echo, ports: [{containerPort: 9000}]}]
----
-apiVersion: v1
-kind: Pod
-metadata: {name: hostly-2}
-spec:
-  nodeName: n1
-  hostNetwork: true
-  containers: [{name: echo, image: echo, ports: [{containerPort: 9000}]}]
 """
 
 
@@ -85,12 +41,12 @@ def in_cluster(lab: RunningLab, checks: Checks) -> None:
 
     same_node(lab, checks, client, neighbour)
     other_node(lab, checks, client, distant, n1, n2)
-    blocks(lab, checks)
+    first_blocks(lab, checks, lab.pods("app=db")[0])
     nodes_and_servers(lab, checks, client, distant, n1, server)
-    host_network(lab, checks, n1, client)
+    host_network(lab, checks, client, n1)
     second_block(lab, checks, n2)
     without_the_vxlan_rule(lab, checks, client, neighbour, distant)
-    last_block(lab, checks)
+    another_cluster(lab, checks)
 
 
 def same_node(lab: RunningLab, checks: Checks, client: Host, neighbour: Host) -> None:
@@ -119,22 +75,6 @@ def other_node(lab: RunningLab, checks: Checks, client: Host, distant: Host, n1:
         )
 
 
-def blocks(lab: RunningLab, checks: Checks) -> None:
-    first = {node.name: node.blocks[0] for node in lab.memory.nodes}
-    checks.that(
-        4,
-        "the nodes' pods have addresses of different /28 blocks",
-        len(set(first.values())) == len(first)
-        and all(pod.address in first[pod.node] for pod in lab.memory.pods if pod.node and not pod.host_network),
-        "one /28 each",
-        ", ".join(f"{name} {block}" for name, block in first.items()),
-    )
-    server = lab.pods("app=db")[0]
-    seen = {name: lab.pods("app=web", node=name)[0].http(server.address, ECHO).client for name in first}
-    ok = all(IPv4Address(seen[name]) in block for name, block in first.items())
-    checks.that(4, "from which their packets come", ok, "one address of each", ", ".join(seen.values()))
-
-
 def nodes_and_servers(lab: RunningLab, checks: Checks, client: Host, distant: Host, n1: Host, server: Host) -> None:
     checks.allowed(21, "node to a pod of its own", n1.http(client.address, ECHO), source=n1.address)
     checks.allowed(21, "node to a pod on another node", n1.http(distant.address, ECHO), source=n1.address)
@@ -148,34 +88,11 @@ def nodes_and_servers(lab: RunningLab, checks: Checks, client: Host, distant: Ho
     checks.allowed(24, "pod to a VPC server that lets nodes in", seen, source=n1.address, server=server.name)
 
 
-def host_network(lab: RunningLab, checks: Checks, n1: Host, client: Host) -> None:
-    lab.apply(HOSTLY)
-    hostly = lab.pod("hostly-1")
-    checks.equal(20, "a hostNetwork pod has its node's address", hostly.address, n1.address)
-    checks.allowed(20, "and answers there", client.http(n1.address, 9000), server="hostly-1")
-    reason = lab.pending().get("hostly-2", "it runs")
-    checks.that(20, "a second one with its port stays Pending", "free ports" in reason, "no free port", reason)
-
-
-def second_block(lab: RunningLab, checks: Checks, n2: Host) -> None:
-    lab.apply(ON_ONE_NODE)
-    blocks = next(node.blocks for node in lab.memory.nodes if node.name == "n1")
-    late = [pod for pod in lab.pods("app=many") if pod.address not in blocks[0]]
-    shown = ", ".join(map(str, blocks))
-    checks.that(5, "more pods than a block holds: the node gets a second", len(blocks) == 2, "2 blocks", shown)
-    checks.allowed(5, "a pod of the second block is reached from the other node", n2.ping(late[0].address))
-
-
-def last_block(lab: RunningLab, checks: Checks) -> None:
-    """Another cluster in the place of the first: as many nodes as its range has blocks, and one more."""
+def another_cluster(lab: RunningLab, checks: Checks) -> None:
+    """In the place of the first: as many nodes as its range has blocks, and one more."""
     lab.delete("deployment/web", "deployment/many", "statefulset/db", "pod/hostly-1", "pod/hostly-2", "cluster/demo")
     lab.apply(SEVENTEEN_NODES)
-    owners = [node for node in lab.memory.nodes if node.cluster == "small" and node.blocks]
-    checks.equal(6, "a container range of /24 has blocks for 16 nodes", len(owners), 16)
-    reasons = [reason for name, reason in lab.pending().items() if name.startswith("each-")]
-    text = "; ".join(reasons) or "none Pending"
-    wanted = "no free /28 block in 172.20.0.0/24 (16 in use)"
-    checks.equal(6, "the 17th node's pod gets no address", text, wanted)
+    last_block(lab, checks, "172.20.0.0/24")
 
 
 def without_the_vxlan_rule(lab: RunningLab, checks: Checks, client: Host, neighbour: Host, distant: Host) -> None:

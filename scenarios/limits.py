@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
+from scenarios.parts.addresses import HOST_PORT, last_block
+from scenarios.parts.documents import host_network_pod
 from testbed.scenario import Checks, RunningLab, scenario
-
-ONE_EACH = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: each}
-spec:
-  replicas: 17
-  selector: {matchLabels: {app: each}}
-  template:
-    metadata: {labels: {app: each}}
-    spec:
-      containers: [{name: pause, image: pause}]
-"""
 
 FOURTEEN = """
 apiVersion: apps/v1
@@ -32,16 +21,6 @@ spec:
       containers: [{name: pause, image: pause}]
 """
 
-ON_THE_HOST = """
-apiVersion: v1
-kind: Pod
-metadata: {name: hostly}
-spec:
-  hostNetwork: true
-  nodeName: node-1
-  containers: [{name: echo, image: echo, ports: [{containerPort: 9000}]}]
-"""
-
 
 @scenario("topologies/limits.yaml", models=("tunnel", "vpc", "eni"))
 def limits(lab: RunningLab, checks: Checks) -> None:
@@ -51,45 +30,26 @@ def limits(lab: RunningLab, checks: Checks) -> None:
 
 def tunnel(lab: RunningLab, checks: Checks) -> None:
     lab.set_cluster("nodePools: [{name: node, count: 17}]")
-    lab.apply(ONE_EACH)
-    owners = [node.name for node in lab.memory.nodes if node.blocks]
-    checks.equal(6, "a container range of /24 has blocks for 16 nodes", len(owners), 16)
-    reasons = list(lab.pending().values())
-    checks.that(6, "the 17th node's pod gets no address", reasons == ["no free /28 block in 172.16.0.0/24 (16 in use)"],
-                "1 pod Pending: no free /28 block", "; ".join(reasons) or "none Pending")  # fmt: skip
-    first, last = lab.pods("app=each")[0], lab.pods("app=each")[-1]
-    checks.allowed(6, "the others reach each other", first.ping(last.address))
+    last_block(lab, checks, "172.16.0.0/24")
 
 
 def vpc(lab: RunningLab, checks: Checks) -> None:
-    reason = lab.refusal(lab.document_with("Cluster", "small", "fixPoolMask: 28"))
+    small = lab.document_with("Cluster", "small", "fixPoolMask: 28")
+    reason = lab.refusal(small)
     checks.that(13, "a node's block can't be changed", bool(reason), "refused", reason or "accepted")
     lab.delete("cluster/small")
-    lab.apply(SMALL.replace("fixPoolMask: 25", "fixPoolMask: 28"))
-    lab.apply(FOURTEEN)
+    lab.apply(small, FOURTEEN)
     checks.equal(13, "a /28 has addresses for 13 pods", len(lab.pods("app=web")), 13)
     reasons = list(lab.pending().values())
     checks.that(13, "the 14th waits", len(reasons) == 1 and "(13 in use)" in reasons[0], "1 pod Pending, 13 in use",
                 "; ".join(reasons) or "none Pending")  # fmt: skip
-    lab.apply(ON_THE_HOST)
+    lab.apply(host_network_pod("hostly", "node-1", HOST_PORT))
     lab.wait_ready()
     node = lab.node("node-1")
     checks.allowed(13, "the 13th answers", node.ping(lab.pod("web-12").address))
-    checks.allowed(13, "a hostNetwork pod still starts", lab.pod("web-0").http(node.address, 9000), server="hostly")
-
-
-SMALL = """
-apiVersion: cnlab.dev/v1
-kind: Cluster
-metadata: {name: small}
-spec:
-  networkModel: vpc
-  vpc: shared
-  nodeSubnet: nodes
-  containerCIDR: 172.16.0.0/24
-  fixPoolMask: 25
-  nodePools: [{name: node, count: 1}]
-"""
+    checks.allowed(
+        13, "a hostNetwork pod still starts", lab.pod("web-0").http(node.address, HOST_PORT), server="hostly"
+    )
 
 
 POD_SUBNETS = """

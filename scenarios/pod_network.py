@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
+from scenarios.parts.addresses import first_blocks, host_network, second_block
+from scenarios.parts.documents import pausing
 from testbed.scenario import Capture, Checks, Frame, Host, RunningLab, Verdict, scenario, until
 
 ECHO = 8080
-
-MORE_PODS = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}{annotations}}}
-    spec:
-      nodeName: {node}
-      containers: [{{name: pause, image: pause}}]
-"""
 
 STATIC = """
 apiVersion: apps/v1
@@ -41,25 +29,6 @@ spec:
 EXPIRY = 20
 """Seconds for which a static address is kept; the default is five minutes."""
 
-HOSTLY = """
-apiVersion: v1
-kind: Pod
-metadata: {name: hostly-1}
-spec:
-  nodeName: n1
-  hostNetwork: true
-  containers: [{name: echo, image: echo, ports: [{containerPort: 9000}]}]
----
-apiVersion: v1
-kind: Pod
-metadata: {name: hostly-2}
-spec:
-  nodeName: n1
-  hostNetwork: true
-  containers: [{name: echo, image: echo, ports: [{containerPort: 9000}]}]
-"""
-
-
 CUSTOM_TABLE = """
 apiVersion: cnlab.dev/v1
 kind: RouteTable
@@ -77,7 +46,7 @@ spec: {{vpc: demo, cidr: 192.168.1.0/24, routeTable: servers-only}}
 def pod_network(lab: RunningLab, checks: Checks) -> None:
     """Pod to pod and where addresses come from"""
     pairs(lab, checks)
-    host_network(lab, checks)
+    host_network(lab, checks, lab.pods("app=web", node="n2")[0], lab.node("n1"))
     {"tunnel": tunnel, "vpc": vpc, "eni": eni}[lab.model](lab, checks)
 
 
@@ -118,44 +87,13 @@ def pairs(lab: RunningLab, checks: Checks) -> None:
                     "a time to live less at the other node", " > ".join(map(str, hops)))  # fmt: skip
 
 
-def host_network(lab: RunningLab, checks: Checks) -> None:
-    node, client = lab.node("n1"), lab.pods("app=web", node="n2")[0]
-    before = handed_out(lab)
-    lab.apply(HOSTLY)
-    hostly = lab.pod("hostly-1")
-    checks.equal(20, "a hostNetwork pod has its node's address", hostly.address, node.address)
-    checks.equal(20, "and takes no NIC and no address of a block", handed_out(lab) - before, set())
-    lab.wait_ready()
-    seen = hostly.http(client.address, ECHO)
-    checks.allowed(20, "with which it asks, too", seen, source=node.address, server=client.name)
-    checks.allowed(20, "it answers there", client.http(node.address, 9000), server="hostly-1",
-                   path="pod to a hostNetwork pod")  # fmt: skip
-    reason = lab.pending().get("hostly-2", "it runs")
-    checks.that(20, "a second one with its port stays Pending", "free ports" in reason, "no free port", reason)
-
-
-def handed_out(lab: RunningLab) -> set[str]:
-    """Addresses that pods and NICs of the nodes have, but not the nodes' own."""
-    nodes = {node.address for node in lab.memory.nodes}
-    pods = {str(pod.address) for pod in lab.memory.pods if pod.address and pod.address not in nodes}
-    return pods | {str(nic.address) for node in lab.memory.nodes for nic in node.nics}
-
-
 def vlan_of(lab: RunningLab, pod: Host) -> int | None:
     return next(nic.vlan for nic in lab.nics(pod.node) if nic.address == pod.address)
 
 
 def tunnel(lab: RunningLab, checks: Checks) -> None:
-    first = {node.name: node.blocks for node in lab.memory.nodes}
-    checks.that(4, "first pods of two nodes: two blocks", len({blocks[0] for blocks in first.values()}) == 2,
-                "different /28", ", ".join(f"{name} {blocks[0]}" for name, blocks in first.items()))  # fmt: skip
-    lab.apply(MORE_PODS.format(name="many", replicas=17, node="n1", annotations=""))
-    blocks = next(node.blocks for node in lab.memory.nodes if node.name == "n1")
-    late = [pod for pod in lab.pods("app=many") if pod.address in blocks[1]]
-    checks.that(5, "more than 16 pods on a node: a second block", len(blocks) == 2 and bool(late), "2 blocks",
-                ", ".join(map(str, blocks)))  # fmt: skip
-    seen = lab.pods("app=web", node="n2")[0].ping(late[0].address)
-    checks.allowed(5, "and a pod of the second block is reached from the other node", seen)
+    first_blocks(lab, checks, lab.pod("web-3"))
+    second_block(lab, checks, lab.pods("app=web", node="n2")[0])
 
 
 def vpc(lab: RunningLab, checks: Checks) -> None:
@@ -182,7 +120,7 @@ def vpc(lab: RunningLab, checks: Checks) -> None:
     checks.equal(8, "and takes it away again, the others stay", left, {k: v for k, v in joined.items() if v != "n3"})
     checks.allowed(8, "the others go on", client.http(distant.address, ECHO), source=client.address)
     quota(lab, checks, client, distant)
-    with lab.without_route("demo-main", "172.16.0.128/25"):
+    with lab.changed("RouteTable", "demo-main", "deletedNodeRoutes: [172.16.0.128/25]"):
         checks.dropped(12, "a node's route deleted: its pods from elsewhere", client.http(distant.address, ECHO))
         here = lab.pods("app=web", node="n2")
         checks.allowed(12, "and among themselves on that node", here[0].http(here[1].address, ECHO))
@@ -251,7 +189,7 @@ def warm_pool(lab: RunningLab, checks: Checks) -> None:
 
 
 def scale(lab: RunningLab, name: str, replicas: int) -> None:
-    lab.apply(MORE_PODS.format(name=name, replicas=replicas, node="n3", annotations=""))
+    lab.apply(pausing(name, replicas, "n3"))
 
 
 def static_addresses(lab: RunningLab, checks: Checks) -> None:

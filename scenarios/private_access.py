@@ -6,38 +6,10 @@ from testbed.scenario import Checks, Host, RunningLab, scenario
 
 ECHO = 8080
 
-ALLOW_PODS = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {{name: nodes-only}}
-spec:
-  vpc: demo
-  ingress:
-  - {{cidr: 192.168.0.0/24}}
-  - {{cidr: {pods}}}
-"""
-
-NODES_ONLY = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: nodes-only}
-spec:
-  vpc: demo
-  ingress:
-  - {cidr: 192.168.0.0/24}
-"""
-
-PEER_ROUTES = """
-apiVersion: cnlab.dev/v1
-kind: RouteTable
-metadata: {name: peer-main}
-spec:
-  vpc: peer
-  default: true
-  routes:
-  - {destination: 10.2.0.0/16, nextHop: {peering: peer-far}}
-  - {destination: 192.168.0.0/16, nextHop: {peering: demo-peer}}
-  - {destination: 172.16.0.0/16, nextHop: {peering: demo-peer}}
+PEER_ROUTES = """routes:
+- {destination: 10.2.0.0/16, nextHop: {peering: peer-far}}
+- {destination: 192.168.0.0/16, nextHop: {peering: demo-peer}}
+- {destination: 172.16.0.0/16, nextHop: {peering: demo-peer}}
 """
 
 PEER_INTO_NODES = """
@@ -100,10 +72,10 @@ def out_to_a_server(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> N
         return
     number = 25 if lab.model == "vpc" else 26
     checks.dropped(number, "pod to a server that lets only nodes in", seen, path=NODES_IN)
-    lab.apply(ALLOW_PODS.format(pods=POD_RANGES[lab.model]))
-    seen = pod.http(server.address, ECHO)
-    checks.allowed(number, "after the server lets the pods' range in", seen, source=pod.address, path=PODS_IN)
-    lab.apply(NODES_ONLY)
+    both = f"ingress: [{{cidr: 192.168.0.0/24}}, {{cidr: {POD_RANGES[lab.model]}}}]"
+    with lab.changed("SecurityGroup", "nodes-only", both):
+        seen = pod.http(server.address, ECHO)
+        checks.allowed(number, "after the server lets the pods' range in", seen, source=pod.address, path=PODS_IN)
 
 
 def not_masqueraded(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> None:
@@ -160,7 +132,7 @@ def across_the_peering(lab: RunningLab, checks: Checks, pod: Host, node: Host) -
         checks.allowed(32, "pod to a peered VPC", seen, source=pod.address, server=peer.name, path=PEERED)
         return
     checks.dropped(31, "pod to a peered VPC that has no route back to pods", seen, path=PEERED)
-    lab.apply(PEER_ROUTES)
+    lab.apply(lab.document_with("RouteTable", "peer-main", PEER_ROUTES))
     seen = pod.http(peer.address, ECHO)
     title, path = "after the peer has a route to the container range", "pod to peered VPC, with a route to pods"
     checks.allowed(31, title, seen, source=pod.address, path=path)
@@ -202,48 +174,14 @@ def peers_group(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> None:
     checks.dropped(number, "which does not let nodes in", node.http(peer.address, ECHO))
 
 
-TIGHT_IN = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: open}
-spec:
-  vpc: demo
-  ingress:
-  - {cidr: 10.99.0.0/16}
-"""
-
-TIGHT_OUT = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: open}
-spec:
-  vpc: demo
-  ingress:
-  - {}
-  egress:
-  - {cidr: 10.99.0.0/16}
-"""
-
-OPEN = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: open}
-spec:
-  vpc: demo
-  ingress:
-  - {}
-"""
-
-
 def live_connections(lab: RunningLab, checks: Checks, node: Host) -> None:
+    """Group ``open`` lets everything in; it is narrowed while connections are up."""
     server = lab.host("vm-2")
     with node.connection(server.address, ECHO) as inbound:
         checks.that(40, "a connection is up", inbound.alive(), "alive", inbound.state)
-        lab.apply(TIGHT_IN)
-        checks.that(40, "its inbound rule is taken away", not inbound.alive(), "cut", inbound.state)
-    lab.apply(OPEN)
+        with lab.changed("SecurityGroup", "open", "ingress: [{cidr: 10.99.0.0/16}]"):
+            checks.that(40, "its inbound rule is taken away", not inbound.alive(), "cut", inbound.state)
     with node.connection(server.address, ECHO) as inbound:
         checks.that(40, "another connection is up", inbound.alive(), "alive", inbound.state)
-        lab.apply(TIGHT_OUT)
-        checks.that(40, "outbound rules are tightened", inbound.alive(), "alive", inbound.state)
-    lab.apply(OPEN)
+        with lab.changed("SecurityGroup", "open", "egress: [{cidr: 10.99.0.0/16}]"):
+            checks.that(40, "outbound rules are tightened", inbound.alive(), "alive", inbound.state)

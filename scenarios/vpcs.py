@@ -6,31 +6,9 @@ from testbed.scenario import Checks, Host, RunningLab, scenario
 
 ECHO = 8080
 
-DEMO_ROUTES = """
-apiVersion: cnlab.dev/v1
-kind: RouteTable
-metadata: {{name: demo-main}}
-spec:
-  vpc: demo
-  default: true
-  routes:
-  - {{destination: 10.1.0.0/16, nextHop: {{peering: demo-peer}}}}
-{more}
-"""
-TO_FAR = "  - {destination: 10.2.0.0/16, nextHop: {peering: demo-peer}}"
-
-PEER_ROUTES = """
-apiVersion: cnlab.dev/v1
-kind: RouteTable
-metadata: {{name: peer-main}}
-spec:
-  vpc: peer
-  default: true
-  routes:
-  - {{destination: 10.2.0.0/16, nextHop: {{peering: peer-far}}}}
-{more}
-"""
-BACK_TO_DEMO = "  - {destination: 192.168.0.0/16, nextHop: {peering: demo-peer}}"
+TO_PEER = "{destination: 10.1.0.0/16, nextHop: {peering: demo-peer}}"
+TO_FAR = "{destination: 10.2.0.0/16, nextHop: {peering: demo-peer}}"
+TO_FAR_ALONE = "routes: [{destination: 10.2.0.0/16, nextHop: {peering: peer-far}}]"
 
 TWIN = """
 apiVersion: cnlab.dev/v1
@@ -72,7 +50,6 @@ apiVersion: cnlab.dev/v1
 kind: Server
 metadata: {{name: {name}}}
 spec: {{subnet: servers, securityGroups: [open], sourceDestCheck: {check}}}
----
 """
 
 
@@ -107,34 +84,34 @@ def transitive(lab: RunningLab, checks: Checks) -> None:
     server, peer, far = lab.host("vm-2"), lab.host("peer-vm"), lab.host("far-vm")
     checks.allowed(34, "A to B", server.http(peer.address, ECHO), source=server.address)
     checks.allowed(34, "B to C", peer.http(far.address, ECHO), source=peer.address)
-    lab.apply(DEMO_ROUTES.format(more=TO_FAR))
-    checks.dropped(34, "A to C through B: not transitive", server.http(far.address, ECHO))
-    lab.apply(DEMO_ROUTES.format(more=""))
+    with lab.changed("RouteTable", "demo-main", f"routes: [{TO_PEER}, {TO_FAR}]"):
+        checks.dropped(34, "A to C through B: not transitive", server.http(far.address, ECHO))
 
 
 def one_sided(lab: RunningLab, checks: Checks) -> None:
     server, peer = lab.host("vm-2"), lab.host("peer-vm")
     checks.allowed(33, "routes on both sides", server.http(peer.address, ECHO), source=server.address)
-    lab.apply(PEER_ROUTES.format(more=""))
-    with lab.capture("peer-vm/eth0") as wire:
-        seen = server.http(peer.address, ECHO)
-    checks.dropped(33, "route on one side only", seen, [f"{len(wire.frames)} frames at peer-vm"])
-    checks.dropped(33, "and from the other side", peer.http(server.address, ECHO))
-    lab.apply(PEER_ROUTES.format(more=BACK_TO_DEMO))
+    with lab.changed("RouteTable", "peer-main", TO_FAR_ALONE):
+        with lab.capture("peer-vm/eth0") as wire:
+            seen = server.http(peer.address, ECHO)
+        checks.dropped(33, "route on one side only", seen, [f"{len(wire.frames)} frames at peer-vm"])
+        checks.dropped(33, "and from the other side", peer.http(server.address, ECHO))
     checks.allowed(33, "the route is back", server.http(peer.address, ECHO), source=server.address)
 
 
-ROUTES_TO_GATES = """  - {destination: 10.9.0.0/16, nextHop: {server: gate-1}}
-  - {destination: 10.9.1.0/24, nextHop: {server: gate-2}}"""
+ROUTES_TO_GATES = (
+    f"routes: [{TO_PEER}, {{destination: 10.9.0.0/16, nextHop: {{server: gate-1}}}},"
+    " {destination: 10.9.1.0/24, nextHop: {server: gate-2}}]"
+)
 
 
 def forwarding_servers(lab: RunningLab, checks: Checks, server: Host) -> None:
     """Routes to servers that forward for others; what is sent to an address of no one shows where they lead."""
-    gates = GATE.format(name="gate-1", check="false") + GATE.format(name="gate-2", check="false")
-    lab.apply(gates + DEMO_ROUTES.format(more=ROUTES_TO_GATES))
+    gates = [GATE.format(name=name, check="false") for name in ("gate-1", "gate-2")]
+    lab.apply(*gates, lab.document_with("RouteTable", "demo-main", ROUTES_TO_GATES))
     arrives(lab, checks, "by the route", server, "10.9.0.1", {"gate-1/eth0"})
     arrives(lab, checks, "by the one with the longest prefix", server, "10.9.1.1", {"gate-2/eth0"})
-    lab.apply(GATE.format(name="gate-1", check="true") + GATE.format(name="gate-2", check="false"))
+    lab.apply(GATE.format(name="gate-1", check="true"))
     arrives(lab, checks, "not at an ENI that checks destinations", server, "10.9.0.1", {"nothing"})
     foreign_source(lab, checks, "gate-1", server, {"nothing"})
     foreign_source(lab, checks, "gate-2", server, {"vm-2/eth0"})
@@ -162,7 +139,7 @@ def arrives(lab: RunningLab, checks: Checks, title: str, server: Host, address: 
 
 def refused_routes(lab: RunningLab, checks: Checks) -> None:
     twice = ROUTES_TO_GATES.replace("10.9.1.0/24", "10.9.0.0/16")
-    reason = lab.refusal(DEMO_ROUTES.format(more=twice))
+    reason = lab.refusal(lab.document_with("RouteTable", "demo-main", twice))
     checks.that(
         0, "two routes to one destination are refused", "10.9.0.0/16" in reason, "refused", reason or "accepted"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scenarios.parts.documents import peered_cluster
 from testbed.guide import Command, Finding, Guide, RunningLab, Step, expect, expect_allowed
 
 TABLE = """
@@ -18,21 +19,7 @@ spec:
   - {{destination: 10.1.0.0/16, nextHop: {{peering: demo-peer}}}}
 """
 
-THREE_NODES = """
-apiVersion: cnlab.dev/v1
-kind: Cluster
-metadata: {name: demo}
-spec:
-  networkModel: vpc
-  vpc: demo
-  nodeSubnet: nodes
-  containerCIDR: 172.16.0.0/16
-  podSubnets: [pods]
-  masters: 1
-  nodePools:
-  - name: node
-    names: [n1, n2, n3]
-"""
+THREE_NODES = peered_cluster("n1, n2, n3")
 
 
 def check(lab: RunningLab) -> Iterator[Finding]:

@@ -16,16 +16,11 @@ spec:
   - {protocol: tcp, ports: 22}
 """
 
-WITH_VXLAN = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: demo-cce-node}
-spec:
-  vpc: demo
-  ingress:
-  - {protocol: tcp, ports: 22}
-  - {protocol: udp, ports: 4789, cidr: 192.168.0.0/24}
+WITH_VXLAN = (
+    ONLY_SSH
+    + """  - {protocol: udp, ports: 4789, cidr: 192.168.0.0/24}
 """
+)
 
 
 def check(lab: RunningLab) -> Iterator[Finding]:

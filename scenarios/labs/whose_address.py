@@ -4,24 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scenarios.parts.documents import peered_cluster
 from testbed.guide import Command, Finding, Guide, RunningLab, Step, expect, expect_allowed
 
-CLUSTER = """
-apiVersion: cnlab.dev/v1
-kind: Cluster
-metadata: {name: demo}
-spec:
-  networkModel: vpc
-  vpc: demo
-  nodeSubnet: nodes
-  containerCIDR: 172.16.0.0/16
-  podSubnets: [pods]
-  masters: 1
-  nonMasqueradeCIDRs: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/24]
-  nodePools:
-  - name: node
-    names: [n1, n2]
-"""
+CLUSTER = peered_cluster(more="nonMasqueradeCIDRs: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/24]")
 
 
 def check(lab: RunningLab) -> Iterator[Finding]:

@@ -6,7 +6,8 @@ GUIDE = Guide(title=..., goal=..., picture=..., topology="topologies/peered.yaml
 """
 
 from testbed.guide.guides import Checker, Command, Finding, Guide, Step, expect, expect_allowed, expect_silent, settle
-from testbed.scenario.running import Host, RunningLab
+from testbed.scenario.hosts import Host
+from testbed.scenario.running import RunningLab
 
 __all__ = [
     "Checker",

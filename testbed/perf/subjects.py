@@ -26,7 +26,8 @@ from testbed.operations.datapath import choose_datapath
 from testbed.operations.models import up_in_model
 from testbed.perf.results import PLAIN, RAW, Measure, Path
 from testbed.perf.tools import DIRECT, SERVED, Ports, Target, plan_servers
-from testbed.scenario.running import Host, RunningLab
+from testbed.scenario.hosts import Host
+from testbed.scenario.running import RunningLab
 
 TOPOLOGY = File(__file__).resolve().parents[2] / "topologies" / "perf.yaml"
 MTU = 1500

@@ -14,9 +14,10 @@ from testbed.observe.load import Load
 from testbed.observe.probes import Seen
 from testbed.observe.verdicts import Check, Report, Verdict
 from testbed.scenario.checks import Checks
+from testbed.scenario.hosts import Host
 from testbed.scenario.registry import Scenario, find_scenarios, load_scenario, scenario
 from testbed.scenario.runner import run_scenario
-from testbed.scenario.running import Host, RunningLab
+from testbed.scenario.running import RunningLab
 
 __all__ = [
     "Capture",

@@ -10,12 +10,10 @@ from testbed.emulation.rundir import RunDir
 from testbed.observe.verdicts import Report
 from testbed.operations import verbs
 from testbed.operations.change import Outcome
-from testbed.operations.models import up_in_model, with_model
+from testbed.operations.models import up_in_model
 from testbed.scenario.checks import Checks, Shown
 from testbed.scenario.registry import Scenario
 from testbed.scenario.running import RunningLab
-
-__all__ = ["Options", "run_scenario", "with_model"]
 
 Note = Callable[[str], None]
 

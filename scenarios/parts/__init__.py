@@ -1,0 +1,1 @@
+"""What several scenarios share: documents that they apply, and statements that they make in the same words."""
