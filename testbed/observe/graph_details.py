@@ -31,7 +31,9 @@ _RELATED = {"group": "members", "eip": "leads to", "nat": "leads to", "peering":
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """``parts`` are (title, lines). ``related``: ids of boxes that belong to it and are marked with it."""
+    """``parts`` are (title, entries); an entry may have a second line. ``related``: ids of boxes that belong to it and
+    are marked with it.
+    """
 
     title: str
     source: str
@@ -149,9 +151,8 @@ def _listener(listener: Listener) -> str:
 
 def _flow_lines(flows: list[tuple[str, FlowLine]], box: Box) -> Iterator[str]:
     for place, flow in flows[:MOST_FLOWS]:
-        why = flow.note or flow.owner
-        what = f"{flow.match} > {flow.actions}"
-        yield f"{place} {flow.table_name} {flow.priority}: {what}  [{flow.packets} packets; {why}]"
+        why = f"{flow.note or flow.owner}, {flow.packets} packets"
+        yield f"{place} {flow.table_name} {flow.priority}: {why}\n{flow.match} > {flow.actions.replace(',', ', ')}"
     if len(flows) > MOST_FLOWS:
         yield f"and {len(flows) - MOST_FLOWS} more: lab flows --for {owner_id(box.id)}"
 

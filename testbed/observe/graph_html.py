@@ -20,7 +20,8 @@ main{flex:1;display:flex;min-height:0}#picture{flex:1;overflow:auto}#picture.fit
 .caption{display:none}
 aside{width:36%;min-width:320px;max-width:620px;overflow:auto;border-left:1px solid #cbd2d9;padding:4px 14px 14px}
 aside h2{font-size:16px;margin:10px 0 2px}aside h3{font-size:13px;margin:14px 0 4px;color:#52606d}
-aside li{font:12px ui-monospace,Menlo,Consolas,monospace;margin:0 0 5px;overflow-wrap:anywhere}
+aside li{font:12px ui-monospace,Menlo,Consolas,monospace;margin:0 0 5px;overflow-wrap:anywhere;
+white-space:pre-line}aside li::first-line{color:#1f2933}aside li{color:#616e7c}aside .goes{color:#2563eb;cursor:pointer}
 aside ul{margin:0;padding-left:16px}.source{color:#616e7c;font-size:12px}
 [data-id]{cursor:pointer}[data-id]:hover>rect:first-of-type{stroke-width:2.6}
 [data-id]:focus-visible{outline:2px solid #2563eb}
@@ -49,10 +50,14 @@ function show(id) {
   for (const [title, lines] of found.parts) {
     add(aside, 'h3', title);
     const list = add(aside, 'ul', '');
-    lines.forEach(line => add(list, 'li', line));
+    lines.forEach(line => {
+      const item = add(list, 'li', line, details[line] ? 'goes' : '');
+      if (details[line]) item.addEventListener('click', () => { show(line); see(line); });
+    });
   }
   location.hash = encodeURIComponent(id);
 }
+const see = id => boxes(id)[0]?.scrollIntoView({block: 'nearest', inline: 'nearest'});
 document.querySelectorAll('[data-id]').forEach(box => {
   box.setAttribute('tabindex', '0');
   box.addEventListener('click', event => { event.stopPropagation(); show(box.dataset.id); });
@@ -64,7 +69,11 @@ document.getElementById('fit').addEventListener('change', event => {
 document.querySelectorAll('header input[value]').forEach(input => input.addEventListener('change', () => {
   document.querySelectorAll('.layer-' + input.value).forEach(one => one.style.display = input.checked ? '' : 'none');
 }));
-if (location.hash) show(decodeURIComponent(location.hash.slice(1)));
+if (location.hash) {
+  const id = decodeURIComponent(location.hash.slice(1));
+  show(id);
+  see(id);
+}
 """
 
 _FIT = '<label><input type="checkbox" id="fit"> fit to window</label>'

@@ -5,6 +5,7 @@ Nothing here knows how long a header is or how many switches a model has; the ca
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from testbed.perf.results import Cell, Facts, Figure, Measure, Path, Result
@@ -16,6 +17,7 @@ VENDOR_LOSS = (0.05, 0.15)
 _ETHERNET, _HEADERS = 14, 40
 """Bytes of an Ethernet header and of IPv4 and TCP headers without options."""
 
+_ONE_THING = re.compile(r"\b1 (bridge|kernel)s\b")
 
 _MAIN = (
     (Measure.TCP_1, Figure.RATE, "TCP, one stream"),
@@ -100,7 +102,12 @@ def _by_value(facts: Sequence[Facts], of: Callable[[Facts], float], text: str) -
         groups.setdefault(of(item), []).append(item.subject)
     (first, who), *others = groups.items()
     rest = "".join(f", {value:g} in {_and(names)}" for value, names in others)
-    return f"{text.format(f'{first:g}')} in {_and(who)}{rest}."
+    return f"{_singular(text.format(f'{first:g}'))} in {_and(who)}{rest}."
+
+
+def _singular(text: str) -> str:
+    """``1 times`` -> ``once``, ``1 bridges`` -> ``1 bridge``."""
+    return _ONE_THING.sub(r"1 \1", text.replace(" 1 times", " once"))
 
 
 def _and(names: Sequence[str]) -> str:

@@ -51,14 +51,21 @@ def render_perf(result: Result, rows: Sequence[Row] = ()) -> Iterator[Renderable
     if rows:
         yield from _with_title(compare_grid(rows))
     yield Text("\nWhere they differ and why", style="bold")
-    for path in paths_of(result):
-        if said := explain(result, path):
-            yield Text(f"{path}: {' '.join(said)}")
-    for text in explain_tunnel(result):
-        yield Text(text)
+    for title, said in _words(result):
+        yield Text(f" {title}", style="bold cyan")
+        yield from (Text(f"  {text}") for text in said)
     yield from _with_title(conditions_grid(result))
     for notice in notices(result):
         yield Text(notice, style="bold red" if notice.startswith("ERROR") else "yellow")
+
+
+def _words(result: Result) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(title, sentences) of each path, and of the tunnel beside what the vendor says of it."""
+    for path in paths_of(result):
+        if said := explain(result, path):
+            yield f"{path}, {WAYS[path]}", said
+    if said := explain_tunnel(result):
+        yield "tunnel beside vpc", said
 
 
 def _with_title(grid: Grid) -> Iterator[RenderableType]:
@@ -71,15 +78,13 @@ def _with_title(grid: Grid) -> Iterator[RenderableType]:
 def render_markdown(result: Result, rows: Sequence[Row] = ()) -> str:
     """The same as one Markdown document."""
     parts = ["# Network models compared", LEGEND.capitalize() + "."]
-    parts += [f"* {notice}" for notice in notices(result)]
+    parts.append("\n".join(f"* {notice}" for notice in notices(result)))
     for grid in (*grids_of(result), *([compare_grid(rows)] if rows else []), conditions_grid(result)):
         parts.append(f"## {grid.title}\n\n{_pipes(grid)}")
     parts.append("## Where they differ and why")
-    for path in paths_of(result):
-        if said := explain(result, path):
-            parts.append(f"**{path}** ({WAYS[path]}): {' '.join(said)}")
-    parts += explain_tunnel(result)
-    return "\n\n".join(parts) + "\n"
+    for title, said in _words(result):
+        parts.append("\n".join((f"**{title}**\n", *(f"* {text}" for text in said))))
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _pipes(grid: Grid) -> str:

@@ -100,13 +100,13 @@ def target_grid(result: Result) -> Grid | None:
     """What the pipelines cost beside plain bridges, and Services beside the direct path."""
     rows = [
         (
-            item.what, f"{item.rate.median:.2f}", f"{item.rate.low:.2f}-{item.rate.high:.2f}",
+            item.what, f"{item.rate.median:.2f} ({item.rate.low:.2f}-{item.rate.high:.2f})",
             f"{item.cpu.median:.2f}" if item.cpu else NOTHING, f"{item.target:g}",
-            f"{'reached' if item.reached else 'below'}{' (by CPU)' if item.disturbed and item.cpu else ''}",
+            f"{'reached' if item.reached else 'below'}{' (CPU)' if item.disturbed and item.cpu else ''}",
         )
         for item in judge(result)
     ]  # fmt: skip
-    head = ("ONE TCP STREAM", "THROUGHPUT", "SPREAD", "1/CPU", "TARGET", "")
+    head = ("ONE TCP STREAM", "THROUGHPUT", "1/CPU", "TARGET", "")
     return (
         Grid("Beside the same hops on plain bridges, and beside the direct path", head, tuple(rows)) if rows else None
     )

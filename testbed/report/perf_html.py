@@ -31,9 +31,10 @@ table { border-collapse: collapse; font-size: .85rem; margin: .5rem 0; }
 th, td { padding: .15rem .7rem .15rem 0; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th:first-child, td:first-child, .words td { text-align: left; } .words td { white-space: normal; }
 .scroll { overflow-x: auto; } .bad { color: #b00020; } .doubt { color: #8a5a00; } dt { font-weight: 600; }
-dd { margin: 0 0 .7rem 0; }
+dd { margin: 0 0 .7rem 0; } ul { margin: .2rem 0; padding-left: 1.1rem; }
 """
 
+_ACRONYMS = ("TCP", "1/CPU", "VPC", "ENI")
 _PLOTTED = (Figure.RATE, Figure.CPU, Figure.P50, Figure.P99, Figure.CONNECTS)
 
 
@@ -63,21 +64,29 @@ def _targets(result: Result) -> Iterator[str]:
     if (grid := target_grid(result)) is not None:
         yield _table(grid)
     if said := explain_tunnel(result):
-        yield f"<p>{escape(' '.join(said))}</p>"
+        yield _list(said)
 
 
 def _words(result: Result) -> str:
     said = [(path, explain(result, path)) for path in paths_of(result)]
     parts = [
-        f"<dt>{path} <small>({escape(WAYS[path])})</small></dt><dd>{escape(' '.join(text))}</dd>"
-        for path, text in said
-        if text
+        f"<dt>{path} <small>({escape(WAYS[path])})</small></dt><dd>{_list(text)}</dd>" for path, text in said if text
     ]
     return f"<h2>Where they differ and why</h2><dl>{''.join(parts)}</dl>"
 
 
+def _list(said: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in said)}</ul>"
+
+
+def _title(text: str) -> str:
+    """``ONE TCP STREAM`` -> ``One TCP stream``."""
+    words = " ".join(word if word in _ACRONYMS else word.lower() for word in text.split())
+    return words[:1].upper() + words[1:]
+
+
 def _table(grid: Grid) -> str:
-    head = "".join(f"<th>{escape(text.capitalize())}</th>" for text in grid.head)
+    head = "".join(f"<th>{escape(_title(text))}</th>" for text in grid.head)
     rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in grid.rows)
     kind = ' class="words"' if grid.words else ""
     title = f"<h2>{escape(grid.title)}</h2>"

@@ -68,7 +68,8 @@ def render_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, wi
     """
     texts = [tuple(row) for row in rows]
     shown = [index for index, column in enumerate(columns) if wide or not column.wide]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    titled = any(columns[index].title for index in shown)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=titled)
     for index in shown:
         column = columns[index]
         justify = "right" if column.right else "left"

@@ -6,14 +6,18 @@ import re
 from xml.etree import ElementTree
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.text import Text
 
+from testbed.observe.status_items import Column
 from testbed.perf.compare import compare
 from testbed.perf.results import Cell, Measure, Path, Sample
 from testbed.report.perf import render_markdown, render_perf
-from testbed.report.perf_grids import figure_grid, measured
+from testbed.report.perf_grids import figure_grid, measured, target_grid
 from testbed.report.perf_html import render_html
 from testbed.report.perf_live import LiveView
 from testbed.report.perf_plots import plot_figure
+from testbed.report.text import render_table
 from tests.unit.perf.results import result
 
 RESULT = result(
@@ -64,6 +68,21 @@ def test_terminal() -> None:
     assert "vpc other-node / plain bridges" in text_of(200)
 
 
+def test_the_longest_target_fits_a_terminal_of_80() -> None:
+    """And what is said in words has a line for each sentence."""
+    slow = {("tunnel", Path.OTHER): [1.0, 1.4], ("tunnel", Path.BALANCER): [0.5, 0.9], ("vpc", Path.OTHER): [2.0, 3.0]}
+    grid = target_grid(result(slow | {("plain-vpc", Path.OTHER): [2.0, 5.2]}))
+    assert grid is not None
+    longest = ("vpc other-node / plain bridges", *grid.rows[0][1:-1], "reached (CPU)")
+    console = Console(width=80, highlight=False)
+    table = render_table([Column(title) for title in grid.head], [*grid.rows, longest])
+    assert Measurement.get(console, console.options, table).minimum <= 80
+    said = [str(part) for part in render_perf(RESULT) if isinstance(part, Text)]
+    assert " other-node, client pod to the far pod" in said
+    assert any(line.startswith("  A packet and its answer enter ") for line in said)
+    assert " 1 times" not in " ".join(said)
+
+
 def test_markdown() -> None:
     text = render_markdown(RESULT, compare(RESULT, RESULT))
     assert "| other-node | 1.1 ±9% x0.11 | 2.2 ±9% x0.22 |" in text
@@ -84,6 +103,8 @@ def test_html_needs_nothing_else() -> None:
     text = render_html(RESULT, compare(RESULT, RESULT))
     assert text.count("<svg") == 2
     assert "it was noisy &lt;here&gt;" in text
+    assert "<th>One TCP stream</th>" in text
+    assert "<th>1/CPU</th>" in text
     outside = re.findall(r'(?:src|href)="(?!#)[^"]*"|@import|url\((?!#)', text)
     assert [each for each in outside if "xlink" not in each] == []
 
