@@ -15,8 +15,8 @@ from rich.text import Text
 from testbed.cli.options import Format
 from testbed.report.text import UNLIMITED, hang, make_console, render_json, render_yaml
 
-_BLANKS, _ENDS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$"), r"\1"
-"""Blanks at a line's end, and codes that end a colour behind them."""
+_END = re.compile(r"(?: |\x1b\[[0-9;]*m)+$")
+"""Blanks at a line's end, with the codes that end colours among them."""
 
 
 def show(renderable: RenderableType) -> None:
@@ -31,7 +31,13 @@ def show(renderable: RenderableType) -> None:
             needed = Measurement.get(console, console.options.update(max_width=UNLIMITED), renderable).minimum
             console.width = max(console.width, needed)  # longer lines are the terminal's to wrap; nothing is cut
             console.print(renderable)
-    sys.stdout.writelines(f"{_BLANKS.sub(_ENDS, line)}\n" for line in captured.get().removesuffix("\n").split("\n"))
+    sys.stdout.writelines(
+        f"{_END.sub(_without_blanks, line)}\n" for line in captured.get().removesuffix("\n").split("\n")
+    )
+
+
+def _without_blanks(end: re.Match[str]) -> str:
+    return end[0].replace(" ", "")
 
 
 def show_document(document: Any, output: Format) -> None:

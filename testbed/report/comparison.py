@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -53,5 +54,7 @@ def _table(comparison: Comparison, rows: tuple[Row, ...]) -> Table:
             section = row.section
             table.add_row(Text(section, style="bold cyan"), *("" for _ in comparison.names))
         style = "" if row.differs else "dim"
-        table.add_row(Text(f"  {row.what}", style=style), *(Text(value, style=style) for value in row.values))
+        table.add_row(
+            Padding(Text(row.what, style=style), (0, 0, 0, 2)), *(Text(value, style=style) for value in row.values)
+        )
     return table

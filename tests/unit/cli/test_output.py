@@ -62,6 +62,8 @@ def test_no_line_ends_in_blanks_and_no_address_is_cut(
     """A terminal of 20 columns, with colours."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "20")
+    show(Text("coloured   ", style="red"))
+    assert Text.from_ansi(capsys.readouterr().out.removesuffix("\n")).plain == "coloured"
     columns = (Column("FROM", flexible=True), Column("STATE"))
     show(render_table(columns, [("web-0 192.168.100.100:65535", "Running"), ("n1", "down")]))
     lines = capsys.readouterr().out.split("\n")
