@@ -27,7 +27,7 @@ from testbed.workloads.loop import Loop
 from testbed.workloads.node import LocalNode
 from testbed.workloads.pods import PodWorker
 from testbed.workloads.reload import Identity, Reloader
-from testbed.workloads.runtimeclient import Known, RuntimeClient
+from testbed.workloads.runtimeclient import Known, NotStartedError, RuntimeClient
 
 log = logging.getLogger("kubelet")
 
@@ -52,7 +52,7 @@ class Kubelet:
         self._looking = self._sync_planned = False
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT."""
+        """Until SIGTERM or SIGINT. Raises ``NotStartedError`` when there is no container runtime to be had."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._terminate)
         self._runtime.connect()
@@ -209,7 +209,11 @@ def main() -> int:
     except BlockingIOError:
         log.error("another kubelet serves %s", rundir.path)
         return 1
-    Kubelet(rundir, options.stop_on_exit).run()
+    try:
+        Kubelet(rundir, options.stop_on_exit).run()
+    except NotStartedError as error:
+        log.error("%s", error)
+        return 1
     return 0
 
 

@@ -5,6 +5,8 @@ that an echo container is a fork of it: no exec, no imports, its memory shared u
 of every container; so a kubelet that was killed finds them again, with the exit codes of those that ended meanwhile.
 When the runtime itself dies its containers die with it, and nothing is ever started twice.
 
+Standard output is for the kubelet that starts it: the reason when that failed, else it is closed once it listens.
+
 Requests: ``start`` (with the namespace's and the log's descriptors), ``signal``, ``forget``, ``quit``.
 Reports: ``container`` for each one known and then ``listed`` when a kubelet connects; ``started``, ``failed``,
 ``exited``.
@@ -205,8 +207,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="testbed.workloads.runtime", description="Forks a lab's containers.")
     parser.add_argument("--run-dir", type=Path, required=True)
     rundir: Path = parser.parse_args().run_dir.resolve()
-    sandbox.hide_lab_mounts(rundir.parent)
-    runtime = Runtime(rundir)
+    try:
+        sandbox.hide_lab_mounts(rundir.parent)
+        runtime = Runtime(rundir)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        os.write(1, f"{error.strerror or error}{where}".encode())
+        return 1
+    os.dup2(2, 1)
     os.chdir("/")
     runtime.serve()
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -40,6 +41,10 @@ class Known:
 Report = Callable[[channel.Message], None]
 
 
+class NotStartedError(Exception):
+    """There is no container runtime and none could be started; the text says why."""
+
+
 class RuntimeClient:
     """``on_listed`` is called each time that a connection has been made, with what runs."""
 
@@ -52,7 +57,7 @@ class RuntimeClient:
         self._quitting = False
 
     def connect(self) -> None:
-        """Connect, starting a runtime when none answers. Raises ``RuntimeError`` when that is in vain."""
+        """Connect, starting a runtime when none answers. Raises ``NotStartedError`` when that is in vain."""
         self._channel = channel.connect(self._rundir.path) or self._launch()
         self._known = []
         self._loop.watch(self._channel, selectors.EVENT_READ, self._on_event)
@@ -61,15 +66,19 @@ class RuntimeClient:
         # Neither site packages nor the environment's say: the runtime needs the standard library and stays small.
         command = [sys.executable, "-S", "-E", "-m", "testbed.workloads.runtime", "--run-dir", str(self._rundir.path)]
         environment = {"LC_ALL": "C.UTF-8", **mark(self._rundir, ROLE)}
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+        self._process = process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
         )
-        end = time.monotonic() + START_LIMIT
-        while self._process.poll() is None and time.monotonic() < end:
-            if answered := channel.connect(self._rundir.path):
-                return answered
-            time.sleep(0.005)
-        raise RuntimeError(f"the container runtime did not start (exit status {self._process.poll()})")
+        assert process.stdout
+        with process.stdout as pipe:
+            why = _read_to_end(pipe.fileno(), START_LIMIT)
+        if why is None:
+            process.kill()
+            raise NotStartedError(f"the container runtime was not ready within {START_LIMIT:g} s")
+        if not why and (answered := channel.connect(self._rundir.path)):
+            return answered
+        why = why or f"exit status {process.wait(START_LIMIT)}, what it wrote is above"
+        raise NotStartedError(f"the container runtime did not start: {why}")
 
     def follow(self, identity: str, report: Report) -> None:
         """Hand every report about ``identity`` to ``report``, until it is forgotten."""
@@ -154,3 +163,14 @@ class RuntimeClient:
         self.connect()
         for identity, report in reports:
             report({"is": "exited", "id": identity, "exit_code": 137})
+
+
+def _read_to_end(pipe: int, limit: float) -> str | None:
+    """What is written to ``pipe`` until its other end is closed; None when that is not within ``limit`` seconds."""
+    end, read = time.monotonic() + limit, b""
+    while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
+        part = os.read(pipe, 4096)
+        if not part:
+            return read.decode("utf-8", "replace").strip()
+        read += part
+    return None
