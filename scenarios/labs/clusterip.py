@@ -24,10 +24,10 @@ GUIDE = Guide(
     goal="follow a connection to a Service: by name, by its address, to one of its pods, and what happens without any.",
     picture="""
   client-3 --> 10.247.1.1:80 (nobody has this address)
-     n3 br-int: table balance picks an endpoint, conntrack remembers it and translates
+     n3 br-int: table balance picks an endpoint, conntrack remembers it
          |--> web-0 172.16.0.x:8080
-         |--> web-1 172.16.0.y:8080      the answer comes back the same way
-         +--> web-2 172.16.0.z:8080      and looks as if 10.247.1.1 had sent it
+         |--> web-1 172.16.0.y:8080   the answer comes back the same way
+         +--> web-2 172.16.0.z:8080   and looks as if 10.247.1.1 had sent it
 """,
     topology="topologies/services.yaml",
     model="tunnel",

@@ -54,8 +54,8 @@ GUIDE = Guide(
     title="Egress three ways",
     goal="get pods of Cloud Native Network 2.0 out to the internet, and know whose address is seen there.",
     picture="""
-  n1 192.168.0.2 ------- EIP 198.51.100.11 --------+
-  web-0 192.168.64.x --- EIP 198.51.100.12 --------+--> internet: inet 203.0.113.10
+  n1 192.168.0.2 ------- EIP 198.51.100.11 --------+    the internet
+  web-0 192.168.64.x --- EIP 198.51.100.12 --------+--> inet 203.0.113.10
   web-1, web-2, ... ---- NAT gateway, SNAT rule ---+
                          for subnet pods, EIP 198.51.100.13
 """,

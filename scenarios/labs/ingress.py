@@ -48,11 +48,11 @@ GUIDE = Guide(
     title="Ingress by host and path",
     goal="send requests for different hosts and paths to Services behind one address, and know which rule wins.",
     picture="""
-  vm-1 --> elb 192.168.1.2:80   HAProxy reads the request: which host, which path?
-             a.test     /       --> Service a --> node port --> a-0, a-1, a-2
-             two.test   /       --> Service b --> node port --> b
-             two.test   /aaa    --> Service c --> node port --> c
-             anything else      --> 404, by the balancer itself
+  vm-1 --> elb 192.168.1.2:80   HAProxy reads which host, which path
+         a.test   /     --> Service a --> node port --> a-0, a-1, a-2
+         two.test /     --> Service b --> node port --> b
+         two.test /aaa  --> Service c --> node port --> c
+         anything else  --> 404, by the balancer itself
 """,
     topology="topologies/ingress.yaml",
     model="tunnel",

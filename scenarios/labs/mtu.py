@@ -28,9 +28,11 @@ GUIDE = Guide(
     title="MTU and black holes",
     goal="recognise a path on which large packets vanish, and find where they do.",
     picture="""
-   web-0 eth0 MTU 1450                                   web-1 eth0 MTU 1450
-        |  1450 bytes                                         |
-   n1 br-int + 50 bytes of VXLAN, UDP, IP and Ethernet = 1500 on the VPC's wire (MTU 1500)
+  web-0 eth0 MTU 1450                             web-1 eth0 MTU 1450
+       |  1450 bytes                                   |
+  n1 br-int + 50 bytes of VXLAN, UDP, IP          n2 br-int
+       |      and Ethernet: 1500                       |
+       +------ the VPC's wire, MTU 1500 ---------------+
 """,
     topology="topologies/peered.yaml",
     model="tunnel",

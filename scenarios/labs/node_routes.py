@@ -44,11 +44,11 @@ GUIDE = Guide(
     title="One route for each node, and what happens at the quota",
     goal="see how the VPC itself delivers packets to pods, and why that limits the number of nodes.",
     picture="""
- route table demo-main of VPC demo          + n1 -----------------+
-   172.16.0.0/25    -> n1   ----------->    | web-0 web-2         |  block 172.16.0.0/25
-   172.16.0.128/25  -> n2   ----------->    + n2 -----------------+
-   10.1.0.0/16      -> peering              | web-1 web-3         |  block 172.16.0.128/25
-                                            +---------------------+
+  route table demo-main of VPC demo       + n1 -----------+
+    172.16.0.0/25    -> n1   -------->    | web-0 web-2   | 172.16.0.0/25
+    172.16.0.128/25  -> n2   -------->    + n2 -----------+
+    10.1.0.0/16      -> peering           | web-1 web-3   | 172.16.0.128/25
+                                          +---------------+
 """,
     topology="topologies/peered.yaml",
     model="vpc",

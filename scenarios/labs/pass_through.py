@@ -40,10 +40,10 @@ GUIDE = Guide(
     title="Load balancer pass-through",
     goal="see that a pod's connection to a load balancer may never come to it, and how to make it.",
     picture="""
-  vm-1 -------------------------------> elb-dedicated --> a node's port --> web-x
+  vm-1 --------------------------> elb-dedicated --> a node's port --> web-x
   client-3 --> n3 br-int
-                 without the annotation: picks a pod itself ------------> web-x
-                 with it: --> elb-dedicated --> a node's port ----------> web-x
+                 without the annotation: picks a pod itself ---------> web-x
+                 with it: --> elb-dedicated --> a node's port -------> web-x
 """,
     topology="topologies/services.yaml",
     model="tunnel",

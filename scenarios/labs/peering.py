@@ -48,10 +48,10 @@ GUIDE = Guide(
     title="Peering",
     goal="join VPCs by peering, and see why it needs routes on both sides and is not passed on.",
     picture="""
-  VPC demo 192.168.0.0/16     VPC peer 10.1.0.0/16        VPC far 10.2.0.0/16
+  VPC demo 192.168.0.0/16    VPC peer 10.1.0.0/16     VPC far 10.2.0.0/16
     pods   172.16.0.0/16
-    web-0, vm-2  ---- demo-peer ----  peer-vm  ---- peer-far ----  far-vm
-    table demo-main                   table peer-main              table far-main
+    web-0, vm-2 --- demo-peer --- peer-vm --- peer-far --- far-vm
+    table demo-main              table peer-main          table far-main
 """,
     topology="topologies/peered.yaml",
     model="vpc",

@@ -44,7 +44,7 @@ GUIDE = Guide(
   n1 br-int:  classify -> spoof -> ... -> service -> local -> deliver
               whose port?  is it          for a      pod on    out
                            who it says?   Service?   this node?
-  each flow: priority, match, packets -> actions, and below the object it is there for
+  each flow: priority, match, packets -> actions, and the object it is for
 """,
     topology="topologies/peered.yaml",
     model="tunnel",

@@ -45,12 +45,12 @@ GUIDE = Guide(
     title="ENIs and security groups",
     goal="see that a pod of Cloud Native Network 2.0 is a member of the VPC like any server, with rules of its own.",
     picture="""
-   web-0 192.168.64.x    shop 192.168.64.y                vm-2 192.168.1.x
-     | VLAN 1              | VLAN 2                          |
- + n1: br-int - br-ex - eth1 (carrier ENI) --+               |
- +-----------------------|-------------------+               |
-        sub-ENI of web-0 |  sub-ENI of shop                  | ENI of vm-2
-   ------------------ the VPC: a security group at each ENI ------------------
+  web-0 192.168.64.x    shop 192.168.64.y              vm-2 192.168.1.x
+    | VLAN 1              | VLAN 2                        |
++ n1: br-int - br-ex - eth1 (carrier ENI) --+             |
++-----------------------|-------------------+             |
+       sub-ENI of web-0 |  sub-ENI of shop                | ENI of vm-2
+  ---------------- the VPC: a security group at each ENI ----------------
 """,
     topology="topologies/peered.yaml",
     model="eni",

@@ -33,9 +33,11 @@ GUIDE = Guide(
     title="externalTrafficPolicy",
     goal="choose between reaching a Service by every node and seeing who the client is.",
     picture="""
-  vm-1 --> n1:3008x   web-1 is here         vm-1 --> n3:3008x   no pod of web is here
+  vm-1 --> n1:3008x   web-1 is here
+  vm-1 --> n3:3008x   no pod of web is here
   Cluster (port 30080): any pod, by any node; the pod sees that node
-  Local   (port 30081): pods of this node only; the pod sees vm-1; a node without a pod stays silent
+  Local   (port 30081): pods of this node only; the pod sees vm-1;
+                        a node without a pod stays silent
 """,
     topology="topologies/services.yaml",
     model="tunnel",

@@ -27,11 +27,12 @@ GUIDE = Guide(
     title="Why the server sees that address",
     goal="know whose address a server sees when a pod dials it, and who decides.",
     picture="""
-  web-0 172.16.0.2 --> n1 192.168.0.2 --> the VPC --> vm-1 (group nodes-only: 192.168.0.0/24)
-                        |                        \\--> vm-2 (group open)
-             destination in nonMasqueradeCIDRs?
-               yes: the packet keeps 172.16.0.2
-               no:  the node's kernel puts 192.168.0.2
+  web-0            n1                               vm-1 (group nodes-only:
+  172.16.0.2  -->  192.168.0.2  -->  the VPC  -->         192.168.0.0/24)
+                     |                        \\-->  vm-2 (group open)
+                   destination in nonMasqueradeCIDRs?
+                     yes: the packet keeps 172.16.0.2
+                     no:  the node's kernel puts 192.168.0.2
 """,
     topology="topologies/peered.yaml",
     model="vpc",

@@ -38,6 +38,8 @@ def render_ran(ran: Ran, lab: str = "") -> Iterator[Text]:
         yield Text(f"    {line}")
     if len(lines) > ran.command.lines:
         yield Text(f"    ... and {len(lines) - ran.command.lines} lines more", style="dim")
+    if ran.status and not ran.command.background:
+        yield Text(f"    (exit status {ran.status})", style="dim")  # curl -s says nothing when nobody answers
     if ran.problem:
         yield Text(f"    this is not what the guide says: {ran.problem}", style="bold red")
 
