@@ -50,6 +50,7 @@ from testbed.model.planning.ledger import Ledger
 from testbed.model.planning.observed import Observed
 from testbed.model.planning.plan import Plan, plan_lab
 from tests.integration import packets
+from tests.integration.controller_switch import REVALIDATIONS
 from tests.integration.emulation_lab import datapath
 
 _NUMBERS = itertools.count(1)
@@ -149,7 +150,8 @@ class Bridge:
     def _forget_again(self, connection: socket.socket, ended: tuple[a.Answers, ...]) -> None:
         """As a session does a moment later: until now packets may have met a cached choice."""
         control = self._path.parent / "ovs-vswitchd.ctl"
-        subprocess.run(["ovs-appctl", "-t", str(control), "revalidator/wait"], check=True, timeout=20)
+        for _ in range(REVALIDATIONS):
+            subprocess.run(["ovs-appctl", "-t", str(control), "revalidator/wait"], check=True, timeout=20)
         connection.sendall(b"".join(forget_connections(each, 8) for each in ended) + barrier(9))
         _await_barrier(connection, {})
 
