@@ -20,7 +20,10 @@ DRAIN_SECONDS = 0.5
 
 
 class Server:
-    """Listens from its making on. Raises ``OSError`` when a port can't be had."""
+    """Listens from its making on, and ends in order when it is told to. Raises ``OSError`` when a port can't be had.
+
+    To be made in the process's first thread, which gets the signals.
+    """
 
     def __init__(self, identity: Identity, ports: Iterable[tuple[str, int]], address: str = "0.0.0.0") -> None:
         self.identity, self.state = identity, State()
@@ -31,11 +34,23 @@ class Server:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_number = 0
         self._draining = False
+        self._waker = self._obey_signals()  # before anybody can connect, and know that it may be told to end
         for protocol, port in sorted(set(ports)):
             if protocol == "TCP":
                 self._listen(address, port)
             elif protocol == "UDP":
                 self._bind(address, port)
+
+    def _obey_signals(self) -> socket.socket:
+        """SIGTERM and SIGINT end it; what this returns is readable then."""
+        waker, self._wakeup = socket.socketpair()
+        for end in (waker, self._wakeup):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._terminate)
+        self.poll.register(waker, READ)
+        return waker
 
     def _listen(self, address: str, port: int) -> None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -79,17 +94,10 @@ class Server:
 
     def serve(self) -> None:
         """Serve until SIGTERM or SIGINT and the end of what was in progress. Ends by returning or ``SystemExit``."""
-        waker, wakeup = socket.socketpair()
-        for end in (waker, wakeup):
-            end.setblocking(False)
-        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._terminate)
-        self.poll.register(waker, READ)
         while not self._done():
             for fd, events in self.poll.poll(self._timeout()):
-                if fd == waker.fileno():
-                    waker.recv(64)
+                if fd == self._waker.fileno():
+                    self._waker.recv(64)
                 else:
                     self._on_event(fd, events)
             self._run_timers()

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.emulation.waiting import until
 from testbed.workloads.echo.http1 import BadRequestError, is_request_line, parse_query, read_request
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,17 +30,22 @@ def server() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--name", "web-0", "--address", "127.0.0.1", f"{port}/tcp", f"{port}/udp"]
-    process = subprocess.Popen([sys.executable, "-S", "-E", "-m", "testbed.workloads.echo", *options], cwd=ROOT)
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            time.sleep(0.01)
-    yield port, process
-    process.kill()
-    process.wait()
+    command = [sys.executable, "-S", "-E", "-m", "testbed.workloads.echo", *options]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "DRAIN_SECONDS": "2"})
+    try:
+        until(lambda: listens(port), 20, "the server to listen")
+        yield port, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 Running = tuple[int, "subprocess.Popen[bytes]"]
@@ -149,7 +155,7 @@ def test_udp(server: Running) -> None:
 
 def test_term_finishes_what_is_in_progress_and_takes_new_connections_meanwhile(server: Running) -> None:
     idle, slow = connect(server), connect(server)
-    slow.sendall(b"GET /delay?ms=900 HTTP/1.1\r\n\r\n")
+    slow.sendall(b"GET /delay?ms=2500 HTTP/1.1\r\n\r\n")  # longer than new connections are taken
     os.kill(server[1].pid, signal.SIGTERM)
     late = http.client.HTTPConnection("127.0.0.1", server[0], timeout=5)
     late.request("GET", "/hostname")
@@ -158,6 +164,16 @@ def test_term_finishes_what_is_in_progress_and_takes_new_connections_meanwhile(s
     slow.settimeout(5)
     assert slow.recv(4096).endswith(b"web-0\n")
     assert server[1].wait(5) == 0
+
+
+def test_term_before_it_serves_is_no_sudden_end() -> None:
+    """Who connects to a server that listens already may tell it to end before it has come to its loop."""
+    script = (
+        "import os, signal\nfrom testbed.workloads.echo.server import Identity, Server\n"
+        "server = Server(Identity('web-0'), ())\nos.kill(os.getpid(), signal.SIGTERM)\nserver.serve()"
+    )
+    environment = {**os.environ, "DRAIN_SECONDS": "0"}
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, timeout=20).returncode == 0
 
 
 def test_exit_with_a_code(server: Running) -> None:
