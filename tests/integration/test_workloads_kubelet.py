@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.emulation.processes import is_alive
 from testbed.model.kubernetes import Container, ContainerPort, Probe
 from testbed.workloads import sandbox, syscalls
 from testbed.workloads.logs import follow_log, read_log
@@ -32,14 +33,6 @@ def lab() -> Iterator[WorkloadLab]:
 
 def shell(script: str, **more: object) -> Container:
     return Container("main", "busybox", ("sh", "-c", script), **more)  # type: ignore[arg-type]
-
-
-def alive(pid: int) -> bool:
-    """A process that has ended is not, even if nobody has waited for it yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def ready(status: object) -> bool:
@@ -135,7 +128,7 @@ def test_exec_and_tcp_probes(lab: WorkloadLab) -> None:
     status = lab.wait("web-1", lambda s: [c.ready for c in s.containers] == [False, True, True])
     lab.apply(workload("web-0", executed))
     lab.wait("web-0", lambda s: s.ready and "web-1" not in lab.read_status())
-    assert not any(alive(c.pid) for c in status.containers)
+    assert not any(is_alive(c.pid) for c in status.containers)
 
 
 def test_containers_outlive_the_kubelet_and_are_not_started_twice(lab: WorkloadLab) -> None:
@@ -162,7 +155,7 @@ def test_what_became_unwanted_while_there_was_no_kubelet_is_stopped(lab: Workloa
     lab.kubelet.wait()
     lab.apply()
     lab.start_kubelet()
-    until(lambda: not alive(pid), 5, "the end of the echo server")
+    until(lambda: not is_alive(pid), 5, "the end of the echo server")
 
 
 def test_a_dead_runtime_takes_its_containers_along_and_all_come_back(lab: WorkloadLab) -> None:
@@ -172,7 +165,7 @@ def test_a_dead_runtime_takes_its_containers_along_and_all_come_back(lab: Worklo
                    and Path(f"/proc/{pid}/comm").read_text().startswith("python"))  # fmt: skip
     os.kill(runtime, signal.SIGKILL)
     after = lab.wait("web-0", lambda s: s.ready and all(c.restarts == 1 for c in s.containers))
-    until(lambda: not any(alive(c.pid) for c in before.containers), 2, "the end of the first containers")
+    until(lambda: not any(is_alive(c.pid) for c in before.containers), 2, "the end of the first containers")
     assert {c.pid for c in after.containers}.isdisjoint(c.pid for c in before.containers)
 
 
