@@ -166,8 +166,11 @@ def custom_route(lab: RunningLab, checks: Checks, inet: Host) -> None:
 
 
 def by_pod_eip(lab: RunningLab, checks: Checks, pod: Host, inet: Host) -> None:
+    lab.apply(nat_gateway("nodes", "pods"))
+    checks.allowed(85, "a pod without an EIP, its subnet with SNAT", pod.http(inet.address, ECHO), source=NAT_EIP)
     lab.apply(elastic_ip("for-web-0", POD_EIP, pod="web-0"))
     seen = pod.http(inet.address, ECHO)
+    checks.allowed(85, "with one of its own", seen, source=POD_EIP)
     checks.allowed(83, "pod to the internet by its own EIP", seen, source=POD_EIP, path="pod to internet, own EIP")
     checks.dropped(86, "internet to the pod's EIP, no rule lets it in", inet.http(POD_EIP, ECHO))
     lab.apply(LET_IN)
@@ -213,3 +216,5 @@ def bound_twice(lab: RunningLab, checks: Checks) -> None:
 def one_rule_a_subnet(lab: RunningLab, checks: Checks) -> None:
     reason = lab.refusal(nat_gateway("nodes", "nodes"))
     checks.that(87, "a second SNAT rule for a subnet", "nodes" in reason, "refused", reason or "accepted")
+    seen = lab.node("n2").http(lab.host("inet").address, ECHO)
+    checks.allowed(87, "the first goes on", seen, source=NAT_EIP)

@@ -6,6 +6,7 @@ from scenarios.parts.documents import elastic_ip
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 WEB = ("web-0", "web-1", "web-2")
+NODE_PORT = 30084
 NODE_EIP, DNAT_EIP, ELB_EIP = "198.51.100.11", "198.51.100.20", "198.51.100.30"
 
 
@@ -49,13 +50,22 @@ def by_balancer(lab: RunningLab, checks: Checks, inet: Host) -> None:
 def by_dnat(lab: RunningLab, checks: Checks, inet: Host) -> None:
     node = lab.node(lab.dnat_target(DNAT_EIP))
     lab.apply(elastic_ip("for-n1", NODE_EIP, node=node.name))
-    seen = inet.http(DNAT_EIP, 80)
-    checks.dropped(69, "DNAT to a node that has another EIP: the reply leaves by that", seen)
+    with lab.capture("inet/eth0") as wire:
+        seen = inet.http(DNAT_EIP, 80)
+    checks.dropped(69, "DNAT to a node that has another EIP", seen)
+    answers = wire.where(lambda frame: (frame.destination, frame.info) == (str(inet.address), "SA"))
+    sources = {frame.source for frame in answers}
+    checks.equal(69, "the answers leave by that one", sources, {NODE_EIP}, answers[:1])
     lab.apply(elastic_ip("for-n1", NODE_EIP))
-    seen = inet.http(DNAT_EIP, 80)
+    with lab.capture(f"{node}/eth0") as wire:
+        seen = inet.http(DNAT_EIP, 80)
     number = 0 if lab.model == "eni" else 67
     checks.allowed(number, "internet to a DNAT rule, Cluster", seen, source=node.address, server=WEB,
                    path="internet to DNAT EIP")  # fmt: skip
+    opened = wire.where(lambda frame: (frame.source, frame.info) == (str(inet.address), "S"))
+    targets = {(frame.destination, frame.destination_port) for frame in opened}
+    checks.equal(number, "by a node that has no EIP, at its node port", targets, {(str(node.address), NODE_PORT)},
+                 opened[:1])  # fmt: skip
     if lab.model == "eni":
         return
     lab.apply(lab.document_with("Service", "dnat", "externalTrafficPolicy: Local"))

@@ -96,7 +96,11 @@ def stateful(lab: RunningLab, checks: Checks) -> None:
     lab.wait_ready()
     pod, neighbour, server = lab.pod("silent-0"), lab.pod("with-more"), lab.host("vm-2")
     reached(lab, checks, 38, "a group that lets nothing in", pod)
-    checks.dropped(38, "also from a pod of its own node", neighbour.http(pod.address, ECHO))
+    checks.dropped(15, "pod to pod on one node, the group lets nobody in", neighbour.http(pod.address, ECHO))
+    open_pod = lab.pod("by-annotation")
+    seen = neighbour.http(open_pod.address, ECHO)
+    checks.allowed(15, "pod to pod on one node, the group lets pods in", seen, source=neighbour.address,
+                   server=open_pod.name)  # fmt: skip
     seen = pod.http(server.address, ECHO)
     checks.allowed(38, "replies to its own connections come in", seen, source=pod.address)
 

@@ -86,8 +86,12 @@ def not_masqueraded(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> N
     seen = pod.http(server.address, ECHO)
     checks.allowed(28, "the server's range taken off the list", seen, source=node.address, server=server.name)
     lab.set_cluster("nonMasqueradeCIDRs: [10.0.0.0/8, 172.16.0.0/12, 192.168.1.0/24]")
-    seen = node.http(distant.address, ECHO)
+    with lab.capture("n2/eth0") as wire:
+        seen = node.http(distant.address, ECHO)
     checks.blocked(29, "node outside the list to a pod on another node", seen)
+    answers = wire.where(lambda frame: (frame.destination, frame.info) == (str(node.address), "SA"))
+    sources = {frame.source for frame in answers}
+    checks.equal(29, "its answers leave with its node's address", sources, {str(lab.node("n2").address)}, answers[:1])
     lab.set_cluster("nonMasqueradeCIDRs: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]")
     seen = node.http(distant.address, ECHO)
     checks.allowed(29, "after the node's range is on the list", seen, source=node.address)
@@ -176,12 +180,16 @@ def peers_group(lab: RunningLab, checks: Checks, pod: Host, node: Host) -> None:
 
 def live_connections(lab: RunningLab, checks: Checks, node: Host) -> None:
     """Group ``open`` lets everything in; it is narrowed while connections are up."""
-    server = lab.host("vm-2")
+    server, peer = lab.host("vm-2"), lab.host("peer-vm")
     with node.connection(server.address, ECHO) as inbound:
         checks.that(40, "a connection is up", inbound.alive(), "alive", inbound.state)
         with lab.changed("SecurityGroup", "open", "ingress: [{cidr: 10.99.0.0/16}]"):
             checks.that(40, "its inbound rule is taken away", not inbound.alive(), "cut", inbound.state)
-    with node.connection(server.address, ECHO) as inbound:
+    with node.connection(server.address, ECHO) as inbound, server.connection(peer.address, ECHO) as outbound:
         checks.that(40, "another connection is up", inbound.alive(), "alive", inbound.state)
+        checks.that(40, "and one of its own", outbound.alive(), "alive", outbound.state)
         with lab.changed("SecurityGroup", "open", "egress: [{cidr: 10.99.0.0/16}]"):
-            checks.that(40, "outbound rules are tightened", inbound.alive(), "alive", inbound.state)
+            seen = server.http(peer.address, ECHO)
+            checks.dropped(40, "outbound rules are tightened: a new connection of its own", seen)
+            checks.that(40, "the one that it has", outbound.alive(), "alive", outbound.state)
+            checks.that(40, "and the one to it", inbound.alive(), "alive", inbound.state)

@@ -8,6 +8,8 @@ ECHO = 8080
 
 TO_PEER = "{destination: 10.1.0.0/16, nextHop: {peering: demo-peer}}"
 TO_FAR = "{destination: 10.2.0.0/16, nextHop: {peering: demo-peer}}"
+BACK_TO_PEER = "{destination: 10.1.0.0/16, nextHop: {peering: peer-far}}"
+BACK_TO_DEMO = "{destination: 192.168.0.0/16, nextHop: {peering: peer-far}}"
 TO_FAR_ALONE = "routes: [{destination: 10.2.0.0/16, nextHop: {peering: peer-far}}]"
 
 TWIN = """
@@ -84,19 +86,30 @@ def transitive(lab: RunningLab, checks: Checks) -> None:
     server, peer, far = lab.host("vm-2"), lab.host("peer-vm"), lab.host("far-vm")
     checks.allowed(34, "A to B", server.http(peer.address, ECHO), source=server.address)
     checks.allowed(34, "B to C", peer.http(far.address, ECHO), source=peer.address)
-    with lab.changed("RouteTable", "demo-main", f"routes: [{TO_PEER}, {TO_FAR}]"):
-        checks.dropped(34, "A to C through B: not transitive", server.http(far.address, ECHO))
+    with (
+        lab.changed("RouteTable", "demo-main", f"routes: [{TO_PEER}, {TO_FAR}]"),
+        lab.changed("RouteTable", "far-main", f"routes: [{BACK_TO_PEER}, {BACK_TO_DEMO}]"),
+    ):
+        with lab.capture("vm-2/eth0", "far-vm/eth0") as wire:
+            seen = server.http(far.address, ECHO)
+        checks.dropped(34, "A to C through B, with routes in all three: not transitive", seen)
+        places = {frame.place for frame in wire.between(str(server.address), str(far.address))}
+        checks.equal(34, "what A sends to C does not come there", places, {"vm-2/eth0"})
+        checks.dropped(34, "and C to A", far.http(server.address, ECHO))
 
 
 def one_sided(lab: RunningLab, checks: Checks) -> None:
-    server, peer = lab.host("vm-2"), lab.host("peer-vm")
+    server, peer, pod = lab.host("vm-2"), lab.host("peer-vm"), lab.pod("web-0")
     checks.allowed(33, "routes on both sides", server.http(peer.address, ECHO), source=server.address)
     with lab.changed("RouteTable", "peer-main", TO_FAR_ALONE):
         with lab.capture("peer-vm/eth0") as wire:
             seen = server.http(peer.address, ECHO)
         checks.dropped(33, "route on one side only", seen, [f"{len(wire.frames)} frames at peer-vm"])
         checks.dropped(33, "and from the other side", peer.http(server.address, ECHO))
+        checks.dropped(33, "nor a pod", pod.http(peer.address, ECHO))
     checks.allowed(33, "the route is back", server.http(peer.address, ECHO), source=server.address)
+    if lab.model != "vpc":  # there the peer has no route to pods, which show their own addresses
+        checks.allowed(33, "for a pod too", pod.http(peer.address, ECHO), server=peer.name)
 
 
 ROUTES_TO_GATES = (

@@ -19,7 +19,7 @@ CLAIMED: dict[tuple[str, str], set[int]] = {
     ("pod_network", "tunnel"): {1, 2, 4, 5, 20},
     ("pod_network", "vpc"): {7, 8, 9, 10, 11, 12, 20},
     ("pod_network", "eni"): {14, 15, 16, 17, 18, 19, 20},
-    ("pod_security_groups", "eni"): {23, 38, 39, 40},
+    ("pod_security_groups", "eni"): {15, 23, 38, 39, 40},
     ("bare_metal", "eni"): {14, 15, 16, 18, 38, 83},
     ("limits", "tunnel"): {6},
     ("limits", "vpc"): {13},
