@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from testbed.emulation.errors import EmulationError
@@ -89,7 +89,7 @@ def _parse(head: re.Match[str], names: tuple[str, ...], cookies: Mapping[str, li
         table_name=_name(table, names),
         priority=priority,
         match=",".join(fields) or "everything",
-        actions=_JUMP.sub(lambda jump: jump[1] + _name(int(jump[2]), names), actions),
+        actions=name_jumps(actions, lambda number: _name(number, names)),
         packets=numbers.get("n_packets", 0),
         bytes=numbers.get("n_bytes", 0),
         seconds=float(head["duration"]),
@@ -98,6 +98,11 @@ def _parse(head: re.Match[str], names: tuple[str, ...], cookies: Mapping[str, li
         note=note,
         idle_timeout=numbers.get("idle_timeout", 0),
     )
+
+
+def name_jumps(actions: str, name: Callable[[int], str]) -> str:
+    """Actions with the names of the tables that they go on in: ``goto_table:12`` -> ``goto_table:local``."""
+    return _JUMP.sub(lambda jump: jump[1] + name(int(jump[2])), actions)
 
 
 def _name(table: int, names: tuple[str, ...]) -> str:

@@ -64,9 +64,9 @@ def _other_columns(matrix: Matrix, columns: dict[str, str]) -> Iterator[Text]:
 
 def _wrong(matrix: Matrix) -> Iterator[Text]:
     for cell in matrix.wrong[:MOST_WRONG]:
-        yield Text.assemble(("! ", "bold red"), f"{cell.source.word} -> {cell.target.word}: expected {_hope(cell)}, ",
+        yield Text.assemble(("  ! ", "bold red"), f"{cell.source.word} -> {cell.target.word}: expected {_hope(cell)}, ",
                             (f"seen {cell.seen}", "bold red"))  # fmt: skip
-        yield Text(f"    {cell.trace}", style="cyan")
+        yield Text(f"    {cell.trace}", style="cyan", no_wrap=True)
     if (more := len(matrix.wrong) - MOST_WRONG) > 0:
         yield Text(f"... and {more} more; -o json has them all")
 

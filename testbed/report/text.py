@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -17,6 +18,7 @@ UNLIMITED = 10_000
 """Width of output that is not a terminal: nothing is cut or wrapped, so that grep and awk see whole lines."""
 
 _HANGING, _LEAST_LINE = 2, 20
+_LABEL = re.compile(r" *\S.{0,14}?  +(?=\S)")
 _LONGEST_WHOLE = len("192.168.100.100:65535")
 
 STYLES = {
@@ -42,22 +44,29 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 def hang(text: Text, console: Console) -> Text:
-    """``text`` in lines of the console's width: what does not fit goes on two columns further in than its line began.
+    """``text`` in lines of the console's width. What does not fit goes on two columns further in than its line began,
+    or below what follows a label (``not yet  web-0 to ...``).
 
     A word is never cut: one that is too long is the terminal's to wrap, and so is all of a text that says ``no_wrap``.
     """
     if text.no_wrap:
         return text
-    lines: list[Text] = []
-    for line in text.split("\n", allow_blank=True):
-        indent = len(line.plain) - len(line.plain.lstrip(" "))
-        body = line[indent:]
-        body.overflow = "ignore"
-        hanging = indent + _HANGING if indent else 0
-        for number, part in enumerate(body.wrap(console, max(_LEAST_LINE, console.width - hanging))):
-            part.rstrip()
-            lines.append(Text(" " * (hanging if number else indent)).append_text(part))
+    lines = [part for line in text.split("\n", allow_blank=True) for part in _hung(line, console)]
     return Text("\n").join(lines)
+
+
+def _hung(line: Text, console: Console) -> Iterator[Text]:
+    label = _LABEL.match(line.plain)
+    if label is not None and label.end() <= console.width // 2:
+        begin = hanging = label.end()
+    else:
+        begin = len(line.plain) - len(line.plain.lstrip(" "))
+        hanging = begin + _HANGING if begin else 0
+    body = line[begin:]
+    body.overflow = "ignore"
+    for number, part in enumerate(body.wrap(console, max(_LEAST_LINE, console.width - hanging))):
+        part.rstrip()
+        yield Text(" " * hanging).append_text(part) if number else line[:begin].append_text(part)
 
 
 def render_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, wide: bool = False) -> Table:

@@ -10,7 +10,7 @@ from testbed.model.desired import Direction, Eni, NetworkModel, ServicePort
 from testbed.observe.trace.advice_services import advise_balance
 from testbed.observe.trace.machine import Machine
 from testbed.observe.trace.packet import Packet
-from testbed.observe.trace.results import HopKind, Question, Way
+from testbed.observe.trace.results import STRANGER, HopKind, Question, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ def advise(machine: Machine, question: Question, way: Way) -> str:
     hop = way.last
     if hop is None or hop.kind is not HopKind.SWITCH or not hop.decisions:
         return ""
+    if hop.decisions[-1].why.startswith(STRANGER):
+        return "that flow taken away, as its controller does within seconds while it runs; see: lab status"
     host, _, bridge = hop.where.rpartition("/")
     case, table = _Case(machine, question, way.packet, host), hop.decisions[-1].what
     known = _BY_TABLE.get((bridge, table))
@@ -132,7 +134,11 @@ def _arrival(case: _Case) -> str:
 
 
 def _nobody(case: _Case) -> str:
-    return f"a pod, node or server with the address {case.packet.destination}; nobody has it"
+    address, memory = case.packet.destination, case.machine.view.memory
+    known = {pod.address for pod in memory.pods} | {node.address for node in memory.nodes}
+    if address in known | {host.address for host in memory.hosts}:
+        return ""
+    return f"a pod, node or server with the address {address}; nobody has it"
 
 
 def _internet(case: _Case) -> str:

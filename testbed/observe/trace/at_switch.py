@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from testbed.observe.flows import name_jumps
 from testbed.observe.trace.actions import (
     Action,
     Conntrack,
@@ -19,7 +21,7 @@ from testbed.observe.trace.misses import NOTE, describe_miss
 from testbed.observe.trace.packet import Packet, changes
 from testbed.observe.trace.places import AtKernel, AtSwitch, End, OnWire, Passed, Place
 from testbed.observe.trace.reply import Reply, TableStep
-from testbed.observe.trace.results import Decision, Hop, HopKind, Outcome
+from testbed.observe.trace.results import STRANGER, Decision, Hop, HopKind, Outcome
 from testbed.observe.trace.switches import LOCAL
 from testbed.observe.trace.tracking import Connections
 
@@ -92,12 +94,13 @@ def _note_tables(state: _Pass, reply: Reply) -> None:
 def _decision(state: _Pass, step: TableStep) -> Decision:
     switches = state.machine.switches
     table = switches.table(state.where, step.bridge, step.table)
-    detail = f"{step.match or 'everything'}, priority {step.priority}: {', '.join(step.actions) or 'drop'}"
+    actions = name_jumps(", ".join(step.actions), partial(switches.table, state.where, step.bridge))
+    detail = f"{step.match or 'everything'}, priority {step.priority}: {actions or 'drop'}"
     if step.missed:
         return Decision(table, "no flow matches", detail="table miss")
     known = switches.owner(state.where, step.bridge, step.cookie)
     if known is None:
-        return Decision(table, f"a flow that nobody in the lab asked for (cookie {step.cookie})", detail=detail)
+        return Decision(table, f"{STRANGER} (cookie {step.cookie})", detail=detail)
     owner, source = state.machine.owners.read(known[0])
     chosen = any(note.startswith("using bucket") for note in step.notes)
     why = f"{known[1]}{' (one of several)' if chosen else ''}"

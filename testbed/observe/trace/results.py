@@ -9,6 +9,9 @@ from ipaddress import IPv4Address
 from testbed.observe.trace.packet import Packet
 from testbed.observe.verdicts import Verdict
 
+STRANGER = "a flow that nobody in the lab asked for"
+"""Why, of a decision that no object is behind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -42,6 +42,17 @@ def test_prose_has_no_indent_and_lines_stay_lines() -> None:
     ]
 
 
+def test_what_follows_a_label_stays_below_itself() -> None:
+    text = "not yet  web-1 to the internet: dropped (no answer)\n  back  a, b, c, d, e, f, g, h, i, j"
+    assert shown(Text(text), 30) == [
+        "not yet  web-1 to the",
+        "         internet: dropped (no",
+        "         answer)",
+        "  back  a, b, c, d, e, f, g,",
+        "        h, i, j",
+    ]
+
+
 def test_a_word_is_not_cut_and_a_command_is_one_line() -> None:
     word = "set_field:0a:58:a9:fe:01:02->eth_src"
     assert shown(Text(f"   -> {word}, drop"), 24) == ["   ->", f"     {word},", "     drop"]

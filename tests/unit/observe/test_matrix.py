@@ -174,7 +174,7 @@ def test_a_matrix_is_read_at_a_glance_and_each_wrong_cell_has_its_trace() -> Non
         "2 web-1 . - !",
         "3 db    X X -",
     ]
-    assert "! web-0 -> db: expected allowed (source 172.16.0.16), seen dropped (no answer)" in lines
+    assert "  ! web-0 -> db: expected allowed (source 172.16.0.16), seen dropped (no answer)" in lines
     assert "    lab trace web-0 db --proto tcp --port 8080" in lines
 
 

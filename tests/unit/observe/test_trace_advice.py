@@ -7,9 +7,11 @@ from ipaddress import IPv4Address
 import pytest
 
 from testbed.observe.status import View
+from testbed.observe.trace.advice import advise
 from testbed.observe.trace.advice_services import advise_balance, explain_refusal
+from testbed.observe.trace.machine import Machine
 from testbed.observe.trace.packet import Packet
-from testbed.observe.trace.results import Decision, Hop, HopKind, Outcome, Question, Way
+from testbed.observe.trace.results import STRANGER, Decision, Hop, HopKind, Outcome, Question, Way
 from tests.unit.observe.views import view_of
 
 CLIENT = IPv4Address("192.168.1.4")
@@ -74,3 +76,21 @@ def test_a_host_says_what_it_serves(view: View) -> None:
     reason, advice = refused(view, "vm-1", CLIENT, 81)
     assert (reason, advice) == (NOTHING, "a port that vm-1 serves: 8080/tcp")
     assert refused(view, "n1", node(view, "n1"), 81) == (NOTHING, "")
+
+
+def test_a_flow_of_nobody_has_to_go_and_nobody_else_is_missed(view: View) -> None:
+    """The table alone does not say why: a stranger's flow may sit in any."""
+    stranger = Decision("remote", f"{STRANGER} (cookie 0xbad)")
+    missed = Decision("remote", "no node has this container address")
+    web = next(pod.address for pod in view.memory.pods if pod.name == "web-1" and pod.address)
+    assert "flow taken away" in stopped(view, web, stranger)
+    assert stopped(view, web, missed) == ""
+    nobody = IPv4Address("172.16.9.9")
+    assert stopped(view, nobody, missed) == "a pod, node or server with the address 172.16.9.9; nobody has it"
+
+
+def stopped(view: View, to: IPv4Address, decision: Decision) -> str:
+    packet = Packet("icmp", CLIENT, to)
+    hop = Hop("n1/br-int", HopKind.SWITCH, "", "", (decision,), packet, packet, "n1")
+    way = Way((hop,), Outcome.DROPPED, packet, "n1", decision.why)
+    return advise(Machine(view), Question("web-0", "web-0", "it", to, "icmp"), way)
