@@ -1,12 +1,14 @@
-"""The four system calls that Python 3.11 does not offer: unshare, setns, mount and umount2."""
+"""The four system calls that Python 3.11 does not offer: unshare, setns, mount and umount2.
+
+Each raises ``OSError`` naming itself.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
 
-CLONE_NEWNET = 0x40000000
-CLONE_NEWNS = 0x00020000
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x04000000, 0x20000000, 0x40000000
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
 MS_BIND = 0x1000
@@ -16,34 +18,34 @@ MS_SLAVE = 0x80000
 MNT_DETACH = 0x2
 UMOUNT_NOFOLLOW = 0x8
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _check(result: int, what: str) -> None:
+def check(result: int, what: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
 def unshare(flags: int) -> None:
-    _check(_libc.unshare(flags), "unshare")
+    check(libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int = CLONE_NEWNET) -> None:
-    _check(_libc.setns(fd, kind), "setns")
+    check(libc.setns(fd, kind), "setns")
 
 
 def mount(source: str, target: str, filesystem: str | None, flags: int, data: str | None = None) -> None:
-    result = _libc.mount(
+    result = libc.mount(
         source.encode(),
         target.encode(),
         filesystem.encode() if filesystem else None,
         ctypes.c_ulong(flags),
         data.encode() if data else None,
     )
-    _check(result, f"mount {target}")
+    check(result, f"mount {target}")
 
 
 def umount(target: str) -> None:
     """Detach ``target`` and everything mounted below it at once; never follows a symbolic link."""
-    _check(_libc.umount2(target.encode(), MNT_DETACH | UMOUNT_NOFOLLOW), f"umount {target}")
+    check(libc.umount2(target.encode(), MNT_DETACH | UMOUNT_NOFOLLOW), f"umount {target}")

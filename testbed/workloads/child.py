@@ -9,7 +9,8 @@ import os
 import signal
 from typing import Any, NoReturn
 
-from testbed.workloads import syscalls
+from testbed.emulation import syscalls
+from testbed.workloads import privileges
 from testbed.workloads.echo.answers import Identity
 from testbed.workloads.echo.server import Server
 from testbed.workloads.sandbox import Sandbox, drop_privileges, enter_sandbox, prefer_as_victim, reset_signals
@@ -61,7 +62,7 @@ def _run(message: dict[str, Any], fds: list[int], pipe: int, own_processes: bool
         enter_sandbox(Sandbox(wanted["hostname"], tuple((to, what) for to, what in wanted["files"])), True)
     if not message.get("privileged"):
         drop_privileges()
-    syscalls.die_with_parent(signal.SIGKILL)
+    privileges.die_with_parent(signal.SIGKILL)
     os.chdir("/")
     if own_processes:
         # Whose process it is, for the lab's "down"; labs of one name in other run directories are others.
@@ -92,7 +93,7 @@ def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
 def _serve_echo(program: dict[str, Any]) -> int:
     who = program["identity"]
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    syscalls.set_name(f"echo:{who['name']}")
+    privileges.set_name(f"echo:{who['name']}")
     os.environ.update(program["env"])
     server = Server(Identity(who["name"], who["namespace"], who["node"]), [(p, n) for p, n in program["ports"]])
     os.close(_PIPE)

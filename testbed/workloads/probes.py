@@ -12,8 +12,8 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from testbed.emulation import syscalls
 from testbed.model.kubernetes import Container, Probe
-from testbed.workloads import syscalls
 from testbed.workloads.loop import Loop
 
 Verdict = Callable[[bool, str], None]

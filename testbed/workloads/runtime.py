@@ -24,7 +24,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.workloads import channel, sandbox, syscalls
+from testbed.emulation import syscalls
+from testbed.workloads import channel, sandbox
 from testbed.workloads.child import run_child
 from testbed.workloads.echo import server as _echo_server  # noqa: F401  (imported here, once, for all its forks)
 

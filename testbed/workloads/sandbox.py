@@ -22,13 +22,14 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.emulation import syscalls
 from testbed.emulation.mounts import own_mounts
 from testbed.emulation.rundir import RunDir, write_atomically
 from testbed.model.workloads import Workload
-from testbed.workloads import syscalls
+from testbed.workloads import privileges
 
 NOBODY = 65534
-CAPABILITIES = (syscalls.CAP_NET_BIND_SERVICE, syscalls.CAP_NET_RAW)
+CAPABILITIES = (privileges.CAP_NET_BIND_SERVICE, privileges.CAP_NET_RAW)
 CONFIG = "/srv"
 """Where a workload finds its configuration directory, if the lab made one for it."""
 
@@ -81,7 +82,7 @@ def enter_sandbox(sandbox: Sandbox, own_processes: bool) -> None:
     safe = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
     for target, source in sandbox.files:
         if os.path.exists(target):
-            syscalls.mount(source, target, "", syscalls.MS_BIND)
+            syscalls.mount(source, target, None, syscalls.MS_BIND)
     for filesystem, target in (("sysfs", "/sys"), ("proc", "/proc"))[: 1 + own_processes]:
         try:
             syscalls.mount(filesystem, target, filesystem, safe)
@@ -91,7 +92,7 @@ def enter_sandbox(sandbox: Sandbox, own_processes: bool) -> None:
 
 def drop_privileges() -> None:
     """For good: nobody, two capabilities, nothing to gain."""
-    syscalls.become(NOBODY, NOBODY, CAPABILITIES)
+    privileges.become(NOBODY, NOBODY, CAPABILITIES)
 
 
 def prefer_as_victim() -> None:
@@ -127,7 +128,7 @@ def _detach(point: str) -> None:
     """Unmount what may be gone already: a mount goes from every mount namespace when its file is removed, and another
     lab that is taken down removes its files."""
     try:
-        syscalls.detach(point)
+        syscalls.umount(point)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOENT):
             raise

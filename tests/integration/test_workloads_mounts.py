@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.emulation import syscalls
 from testbed.emulation.mounts import own_mounts
-from testbed.workloads import sandbox, syscalls
+from testbed.workloads import sandbox
 
 pytestmark = pytest.mark.root
 

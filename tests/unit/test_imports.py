@@ -39,6 +39,7 @@ _BESIDE_A_WORKLOAD = (
     "testbed.emulation.mounts",
     "testbed.emulation.ownership",
     "testbed.emulation.rundir",
+    "testbed.emulation.syscalls",
 )
 """The container runtime is forked for each echo server: it has to start fast and to stay small."""
 
