@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.measure import Measurement
 from rich.text import Text
 
@@ -23,6 +23,10 @@ def show(renderable: RenderableType) -> None:
     """On a terminal with colours and in its width; else as it is. Never with trailing blanks: where a line is longer
     than the terminal, which wraps it then, they would be lines of their own.
     """
+    if isinstance(renderable, Group):
+        for part in renderable.renderables:
+            show(part)
+        return
     console = make_console()
     with console.capture() as captured:
         if console.is_terminal and isinstance(renderable, Text):

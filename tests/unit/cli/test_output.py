@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 from rich.text import Text
 
 from testbed.cli.output import show
+from testbed.cli.progress import _in_one_line
 from testbed.observe.status_items import Column
 from testbed.report.text import hang, render_table
 
@@ -65,6 +66,21 @@ def test_styles_stay_with_their_words() -> None:
     hung = hang(Text("  ").append("a red word that is long", style="red").append(" plain"), console)
     red = [hung.plain[span.start : span.end] for span in hung.spans if span.style == "red"]
     assert " ".join(red).split() == ["a", "red", "word", "that", "is", "long"]
+
+
+def test_the_parts_of_a_whole_are_wrapped_each_by_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "24")
+    show(Group(Text("a title"), Group(Text("    one two three four five six"))))
+    assert capsys.readouterr().out.split("\n") == ["a title", "    one two three four", "      five six", ""]
+
+
+def test_what_is_being_done_is_said_in_one_line() -> None:
+    assert _in_one_line("up demo: links ...", 80) == "up demo: links ..."
+    cut = _in_one_line("up demo: " + "x" * 100, 80)
+    assert (len(cut), cut[-1]) == (77, "…")
 
 
 def test_no_line_ends_in_blanks_and_no_address_is_cut(
