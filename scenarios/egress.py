@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios.parts.documents import elastic_ip
+from scenarios.parts.documents import elastic_ip, security_group
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 ECHO = 8080
@@ -18,16 +18,7 @@ metadata: {{name: nat}}
 spec: {{subnet: nodes, snatRules: [{rules}]}}
 """
 
-LET_IN = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: demo-cce-eni}
-spec:
-  vpc: demo
-  ingress:
-  - {cidr: 192.168.0.0/16}
-  - {protocol: tcp, ports: 8080, cidr: 203.0.113.0/24}
-"""
+LET_IN = security_group("demo-cce-eni", "{cidr: 192.168.0.0/16}", "{protocol: tcp, ports: 8080, cidr: 203.0.113.0/24}")
 
 GATE = """
 apiVersion: cnlab.dev/v1

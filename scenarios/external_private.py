@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+from scenarios.parts.documents import security_group
 from testbed.scenario import Capture, Checks, Frame, Host, RunningLab, scenario
 
 WEB = ("web-0", "web-1", "web-2")
@@ -29,16 +30,7 @@ spec:
 QUICK_CHECK = """    kubernetes.io/elb.health-check-option: '{"delay": "1", "timeout": "1", "max_retries": "2"}'"""
 TRANSPARENT = '    kubernetes.io/elb.enable-transparent-client-ip: "true"'
 
-DENY_CLIENTS = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: demo-cce-eni}
-spec:
-  vpc: demo
-  ingress:
-  - {cidr: 192.168.0.0/24}
-  - {cidr: 192.168.64.0/18}
-"""
+DENY_CLIENTS = security_group("demo-cce-eni", "{cidr: 192.168.0.0/24}", "{cidr: 192.168.64.0/18}")
 
 
 def balanced(name: str, elb_class: str, port: int, policy: str = "Local", more: str = "", ranges: str = "") -> str:

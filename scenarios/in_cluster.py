@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from scenarios.parts.addresses import first_blocks, host_network, last_block, second_block
+from scenarios.parts.documents import security_group
 from testbed.scenario import Capture, Checks, Host, RunningLab, scenario
 
 ECHO = 8080
 
-WITHOUT_VXLAN = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: demo-cce-node}
-spec:
-  vpc: demo
-  ingress:
-  - {protocol: tcp, ports: 22}
-  egress:
-  - {cidr: 0.0.0.0/0}
-"""
+WITHOUT_VXLAN = security_group("demo-cce-node", "{protocol: tcp, ports: 22}")
 
 SEVENTEEN_NODES = """
 apiVersion: cnlab.dev/v1

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
+from scenarios.parts.documents import security_group
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 ECHO = 8080
 
-GROUP = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {{name: {name}}}
-spec: {{vpc: demo, ingress: [{ingress}]}}
----
-"""
 SERVERS_IN, PEERS_IN, PODS_IN = "{cidr: 192.168.1.0/24}", "{cidr: 10.1.0.0/16}", "{cidr: 192.168.64.0/18}"
 
 POOLS = "nodePools: [{{name: node, names: [n1, n2]}}, {{name: special, names: [n3], podSecurityGroups: [{group}]}}]"
@@ -27,7 +21,6 @@ spec:
 """
 
 POD = """
----
 apiVersion: v1
 kind: Pod
 metadata: {{name: {name}, labels: {{app: {app}}}, annotations: {{{annotations}}}}}
@@ -42,10 +35,10 @@ OWN, MORE = "yangtse.io/security-group-ids", "yangtse.io/additional-security-gro
 def pod_security_groups(lab: RunningLab, checks: Checks) -> None:
     """Security groups of pods"""
     lab.apply(
-        GROUP.format(name="servers-in", ingress=SERVERS_IN)
-        + GROUP.format(name="peers-in", ingress=PEERS_IN)
-        + GROUP.format(name="pods-in", ingress=PODS_IN)
-        + GROUP.format(name="silent", ingress="")
+        security_group("servers-in", SERVERS_IN),
+        security_group("peers-in", PEERS_IN),
+        security_group("pods-in", PODS_IN),
+        security_group("silent"),
     )
     reached(lab, checks, 23, "cluster's default group", lab.pod("web-0"), "vm-2", "web-1")
     priority(lab, checks)
@@ -69,11 +62,11 @@ def reached(lab: RunningLab, checks: Checks, number: int, title: str, pod: Host,
 def priority(lab: RunningLab, checks: Checks) -> None:
     lab.set_cluster(POOLS.format(group="peers-in"))
     lab.apply(
-        POLICY.format(group="servers-in")
-        + POD.format(name="by-pool", app="any", annotations="")
-        + POD.format(name="by-policy", app="chosen", annotations="")
-        + POD.format(name="by-annotation", app="chosen", annotations=f"{OWN}: pods-in")
-        + POD.format(name="with-more", app="any", annotations=f"{MORE}: servers-in")
+        POLICY.format(group="servers-in"),
+        POD.format(name="by-pool", app="any", annotations=""),
+        POD.format(name="by-policy", app="chosen", annotations=""),
+        POD.format(name="by-annotation", app="chosen", annotations=f"{OWN}: pods-in"),
+        POD.format(name="with-more", app="any", annotations=f"{MORE}: servers-in"),
     )
     lab.wait_ready()
     reached(lab, checks, 39, "node pool's group", lab.pod("by-pool"), "peer-vm")
@@ -132,6 +125,6 @@ def tightened(lab: RunningLab, checks: Checks) -> None:
     client, pod, server = lab.pod("web-1"), lab.pod("by-annotation"), lab.host("vm-2")
     with client.connection(pod.address, ECHO) as inbound, pod.connection(server.address, ECHO) as outbound:
         checks.that(40, "a pod's inbound connection", inbound.alive(), "alive", inbound.state)
-        lab.apply(GROUP.format(name="pods-in", ingress=""))
+        lab.apply(security_group("pods-in"))
         checks.that(40, "the rule that let it in is taken away", not inbound.alive(), "cut", inbound.state)
         checks.that(40, "its outbound one", outbound.alive(), "alive", outbound.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scenarios.parts.documents import security_group
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 ECHO = 8080
@@ -12,17 +13,9 @@ PEER_ROUTES = """routes:
 - {destination: 172.16.0.0/16, nextHop: {peering: demo-peer}}
 """
 
-PEER_INTO_NODES = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: demo-cce-node}
-spec:
-  vpc: demo
-  ingress:
-  - {cidr: 192.168.0.0/16}
-  - {cidr: 172.16.0.0/16}
-  - {cidr: 10.1.0.0/16}
-"""
+PEER_INTO_NODES = security_group(
+    "demo-cce-node", "{cidr: 192.168.0.0/16}", "{cidr: 172.16.0.0/16}", "{cidr: 10.1.0.0/16}"
+)
 
 NODES_IN = "pod to VPC server that lets nodes in"
 PODS_IN = "pod to VPC server that lets pods in"

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from scenarios.parts.documents import security_group
 from testbed.scenario import Checks, RunningLab, scenario
 
 ECHO = 8080
 SAME_RANGE = "containerCIDR: 172.16.0.0/16"
 
-OPEN_TO_EAST = """
-apiVersion: cnlab.dev/v1
-kind: SecurityGroup
-metadata: {name: west-cce-node}
-spec:
-  vpc: shared
-  ingress:
-  - {cidr: 192.168.0.0/16}
-  - {cidr: 172.17.0.0/16}
-  - {cidr: 172.16.0.0/16}
-"""
+OPEN_TO_EAST = security_group(
+    "west-cce-node", "{cidr: 192.168.0.0/16}", "{cidr: 172.17.0.0/16}", "{cidr: 172.16.0.0/16}", vpc="shared"
+)
 
 BALANCED_WEST = """
 apiVersion: cnlab.dev/v1

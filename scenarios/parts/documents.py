@@ -9,6 +9,13 @@ metadata: {{name: {name}}}
 spec: {{address: {address}{bound}}}
 """
 
+SECURITY_GROUP = """
+apiVersion: cnlab.dev/v1
+kind: SecurityGroup
+metadata: {{name: {name}}}
+spec: {{vpc: {vpc}, ingress: [{ingress}]}}
+"""
+
 PAUSING = """
 apiVersion: apps/v1
 kind: Deployment
@@ -60,6 +67,12 @@ def elastic_ip(name: str, address: str, **bound_to: str) -> str:
     """An elastic IP, bound to nothing or to one thing: ``node="n1"``, ``pod="web-0"``, ``loadBalancer="elb"``."""
     bound = "".join(f", boundTo: {{{kind}: {target}}}" for kind, target in bound_to.items())
     return ELASTIC_IP.format(name=name, address=address, bound=bound)
+
+
+def security_group(name: str, *ingress: str, vpc: str = "demo") -> str:
+    """A group, one that a cluster made for itself too, with these inbound rules (``{cidr: 10.0.0.0/8}``) and no
+    others; everything may leave."""
+    return SECURITY_GROUP.format(name=name, vpc=vpc, ingress=", ".join(ingress))
 
 
 def pausing(name: str, replicas: int, node: str = "") -> str:
