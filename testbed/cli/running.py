@@ -71,6 +71,8 @@ def run(
         return
     reports = play(name, model, datapath, keep)
     show_reports(reports, output, junit, evidence)
+    for line in () if is_document(output) else what_next(name, reports):
+        click.echo(line)
     _exit_by(reports)
 
 
@@ -147,6 +149,16 @@ def show_reports(reports: Sequence[Report], output: Format, junit: str | None, e
     if len(reports) > 1 and (paths := render_paths(reports)) is not None:
         click.echo()
         show(paths)
+
+
+def what_next(name: str, reports: Sequence[Report]) -> list[str]:
+    """How to look at labs that were left up, and how to have one left up where a check did not hold."""
+    kept = [lab for report in reports if (lab := dict(report.facts).get("lab"))]
+    lines = [f"next: lab --lab {lab} status, lab --lab {lab} trace ..., then: lab down {lab}" for lab in kept]
+    broken = next((dict(report.facts).get("model") for report in reports if not report.ok), None)
+    if broken and not kept:
+        lines.append(f"next: lab run {name} --model {broken} --keep leaves the lab up, to be looked at")
+    return lines
 
 
 def _list_scenarios(output: Format) -> None:

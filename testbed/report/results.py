@@ -153,7 +153,7 @@ def _junit_case(suite: ElementTree.Element, report: Report, check: Check) -> Non
     case = ElementTree.SubElement(
         suite,
         "testcase",
-        classname=".".join(filter(None, (report.name, check.model))),
+        classname=".".join(filter(None, (report.name.partition(" (")[0], check.model))),
         name=_xml_text(name),
         time=f"{check.seconds:.3f}",
     )

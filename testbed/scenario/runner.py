@@ -45,7 +45,8 @@ def run_scenario(wanted: Scenario, model: str, options: Options = Options()) -> 
         if not options.keep:
             options.note("take the lab down")
             verbs.down(rundir, lock_limit=30.0)
-    return Report(f"{wanted.name} ({model})", tuple(checks.made), _facts(outcome, model))
+    kept = (("lab", rundir.lab),) if options.keep else ()
+    return Report(f"{wanted.name} ({model})", tuple(checks.made), (*_facts(outcome, model), *kept))
 
 
 def _play(wanted: Scenario, lab: RunningLab, checks: Checks) -> None:

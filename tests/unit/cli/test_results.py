@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from rich.console import Console
 
+from testbed.cli.running import what_next
 from testbed.observe.verdicts import Check, Report
 from testbed.report.results import render_junit, render_report, report_document
 
@@ -62,3 +63,22 @@ def test_the_document_has_all_checks() -> None:
     document = report_document(Report("r", (HELD, FAILED), (("model", "tunnel"),)))
     assert (document["ok"], document["facts"]) == (False, {"model": "tunnel"})
     assert document["checks"][1]["evidence"] == ["SYN\x00 at n1", "<ACK>"]
+
+
+def test_what_to_do_next_is_to_look_at_what_failed() -> None:
+    held = Report("egress (eni)", (HELD,), (("model", "eni"),))
+    failed = Report("egress (vpc)", (FAILED,), (("model", "vpc"),))
+    assert what_next("egress", [held]) == []
+    assert what_next("egress", [held, failed]) == [
+        "next: lab run egress --model vpc --keep leaves the lab up, to be looked at"
+    ]
+    kept = Report("egress (vpc)", (FAILED,), (("model", "vpc"), ("lab", "egress-vpc")))
+    assert what_next("egress", [kept]) == [
+        "next: lab --lab egress-vpc status, lab --lab egress-vpc trace ..., then: lab down egress-vpc"
+    ]
+
+
+def test_a_case_of_junit_is_of_its_scenario_and_model() -> None:
+    (suite,) = ElementTree.fromstring(render_junit([Report("egress (tunnel)", (HELD,))]))  # noqa: S314 - our own
+    (case,) = suite.findall("testcase")
+    assert case.attrib["classname"] == f"egress.{HELD.model}"
