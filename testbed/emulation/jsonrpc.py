@@ -61,8 +61,16 @@ class JsonRpc:
 
     def call(self, method: str, *parameters: Any) -> Any:
         """The result. Raises ``JsonRpcError`` on an error answer, a closed connection or after the limit."""
+        self.ask(method, *parameters)
+        return self.answer(method)
+
+    def ask(self, method: str, *parameters: Any) -> None:
+        """The first half of a call, for whoever asks several before waiting for the ``answer`` of each."""
         self._number += 1
         self._send({"method": method, "params": list(parameters), "id": self._number})
+
+    def answer(self, method: str) -> Any:
+        """The second half."""
         while True:
             answer = self._receive(method)
             if answer.get("method") == "echo":

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from testbed.emulation import interrupts
 from testbed.emulation.changes import Change, Changes, plan_changes
+from testbed.emulation.decisions import forget_decisions
 from testbed.emulation.realise import Session, open_session, read_found
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.state import Datapath
@@ -122,6 +123,7 @@ def _realise(session: Session, gate: Gate, memory: Memory | None, plan: Plan, ch
         session.apply(changes)
         wait_in_force(session.rundir, plan.generation, gate)
         if KUBELET in before:
+            forget_decisions(session.rundir, session.datapath, (item.namespace for item in plan.wiring.switches))
             wait_reloaded(session.rundir, before[KUBELET], plan.workloads)
         interrupts.check()
     except BaseException as error:
@@ -144,6 +146,7 @@ def _go_back(
     session.settle(generation, tuple(source.name for source in memory.sources))
     with suppress(NotAppliedError):  # what failed is being reported; whoever is late takes it over when it can
         wait_in_force(session.rundir, generation, gate, GO_BACK_LIMIT)
+    forget_decisions(session.rundir, session.datapath, (item.namespace for item in wiring.switches))
 
 
 def _remember(memory: Memory | None, desired: Edit, plan: Plan, seconds: float) -> Memory:

@@ -18,13 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from testbed.emulation.decisions import forget_decisions
 from testbed.emulation.errors import EmulationError, InterruptedByUserError, LabBusyError
 from testbed.emulation.lock import locked
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.state import Datapath
 from testbed.model.planning.faults import PlanError
 from testbed.model.planning.observed import Observed
-from testbed.model.planning.plan import plan_lab
+from testbed.model.planning.plan import Plan, plan_lab
 from testbed.model.planning.resolved import PlannedPod
 from testbed.operations.change import make_change
 from testbed.operations.documents import in_force, write_plan
@@ -33,6 +34,7 @@ from testbed.operations.errors import OperationError
 from testbed.operations.health import HealthChecker
 from testbed.operations.memory import Memory, memory_path, read_memory, write_memory
 from testbed.operations.observing import read_observed, write_dead_members
+from testbed.operations.waiting import controllers_behind
 from testbed.spec import SpecError
 
 LOOK_SECONDS = 0.05
@@ -54,9 +56,11 @@ class Manager:
         self._due = 0.0
         self._health = HealthChecker(rundir)
         self._dead: frozenset[str] = frozenset()
+        self._settling: Plan | None = None
 
     def step(self, now: float) -> None:
         self._check_health(now)
+        self._settle()
         seen = read_observed(self._rundir)
         if seen == self._planned_for and now < self._due and self._generation == self._generation_in_force():
             return
@@ -83,6 +87,15 @@ class Manager:
             return REPLAN_SECONDS
         LOG.info("generation %d: %d pods", outcome.generation, len(outcome.plan.pods))
         return 0.0
+
+    def _settle(self) -> None:
+        """Once the switches have the flows of the last plan, what they decided by those of before is forgotten."""
+        plan = self._settling
+        if plan is None or controllers_behind(self._rundir, plan.generation):
+            return
+        self._settling = None
+        namespaces = (item.namespace for item in plan.wiring.switches)
+        forget_decisions(self._rundir, Datapath(plan.datapath), namespaces)
 
     def _check_health(self, now: float) -> None:
         self._health.tick(now)
@@ -114,6 +127,7 @@ class Manager:
                 write_memory(self._rundir, replace(memory, ready=tuple(sorted(seen.ready))))
             return False
         write_plan(self._rundir, plan)
+        self._settling = plan
         changed = replace(
             memory,
             generation=generation,

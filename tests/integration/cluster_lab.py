@@ -50,7 +50,6 @@ from testbed.model.planning.ledger import Ledger
 from testbed.model.planning.observed import Observed
 from testbed.model.planning.plan import Plan, plan_lab
 from tests.integration import packets
-from tests.integration.controller_switch import REVALIDATIONS
 from tests.integration.emulation_lab import datapath
 
 _NUMBERS = itertools.count(1)
@@ -142,18 +141,17 @@ class Bridge:
                 connection.connect(str(self._path))
                 connection.sendall(struct.pack("!BBHI", 5, 0, 8, 1) + bundle + barrier(9))
                 _await_barrier(connection, names)
-                if changes.ended:
-                    self._forget_again(connection, changes.ended)
+                self._forget(connection, changes.ended)
         self._before = program
         return len(changes)
 
-    def _forget_again(self, connection: socket.socket, ended: tuple[a.Answers, ...]) -> None:
-        """As a session does a moment later: until now packets may have met a cached choice."""
+    def _forget(self, connection: socket.socket, ended: tuple[a.Answers, ...]) -> None:
+        """What was decided by the flows of before, and connections that packets may have met by it meanwhile."""
         control = self._path.parent / "ovs-vswitchd.ctl"
-        for _ in range(REVALIDATIONS):
-            subprocess.run(["ovs-appctl", "-t", str(control), "revalidator/wait"], check=True, timeout=20)
-        connection.sendall(b"".join(forget_connections(each, 8) for each in ended) + barrier(9))
-        _await_barrier(connection, {})
+        subprocess.run(["ovs-appctl", "-t", str(control), "revalidator/purge"], check=True, timeout=20)
+        if ended:
+            connection.sendall(b"".join(forget_connections(each, 8) for each in ended) + barrier(9))
+            _await_barrier(connection, {})
 
 
 def _await_barrier(connection: socket.socket, names: dict[int, str]) -> None:

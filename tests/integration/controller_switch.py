@@ -16,10 +16,6 @@ from pathlib import Path
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
-REVALIDATIONS = 3
-"""How often ``revalidator/wait`` is called until no cached decision is older than the last change: each ends with the
-pass over the cache that is under way, and the second may meet one that began before the switch told of the change."""
-
 
 def until(condition: Callable[[], object], limit: float, what: str) -> None:
     """Wait for ``condition`` for at most ``limit`` seconds. Raises TimeoutError that says what was waited for."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from testbed.model.codec import to_plain
 from testbed.model.desired import Eni, FabricState
-from tests.integration.controller_switch import REVALIDATIONS, OwnSwitch, own_switch, until
+from tests.integration.controller_switch import OwnSwitch, own_switch, until
 from tests.unit.fabric.clouds import DATAPATH
 
 BRIDGE = "vpc"
@@ -59,8 +59,7 @@ class FabricLab:
         """The next generation, in force when this returns, for packets that the switch has cached decisions on too."""
         self.want(state)
         self.until_applied()
-        for _ in range(REVALIDATIONS):
-            self.switch.appctl("revalidator/wait")
+        self.switch.appctl("revalidator/purge")
 
     def until_applied(self) -> None:
         try:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from testbed.emulation.jsonrpc import JsonRpc
 from testbed.emulation.rundir import RunDir
+from testbed.observe.verdicts import Verdict
 from testbed.operations import verbs
 from testbed.operations.waiting import read_status
 from testbed.scenario import RunningLab
@@ -39,6 +41,8 @@ spec:
   - {}
   - {protocol: tcp, ports: 9999, cidr: 10.0.0.0/8}
 """
+
+ANOTHER_RULE = MORE_RULES.replace("9999", "9998")
 
 OTHER_ROUTE = """
 apiVersion: cnlab.dev/v1
@@ -104,6 +108,25 @@ def test_unconcerned_connections_survive_and_little_is_sent(lab: RunningLab, bef
         assert 0 < sent(lab) - sent_before <= SMALL_CHANGE
         assert one.alive(), one.state
         assert other.alive(), other.state
+
+
+def test_what_switches_decided_before_a_change_is_forgotten(lab: RunningLab) -> None:
+    if lab.memory.datapath != "userspace":
+        pytest.skip("the kernel's datapath corrects what it has decided")
+    server = lab.host("vm-2")
+    assert lab.node("n1").tcp(server.address, 8080).verdict == Verdict.ALLOWED
+    assert decided(lab, f"dst={server.address}")
+    lab.apply(ANOTHER_RULE)
+    assert not decided(lab, f"dst={server.address}")
+
+
+def decided(lab: RunningLab, what: str) -> list[str]:
+    """Lines of all switches' caches."""
+    lines: list[str] = []
+    for socket in lab.rundir.path.glob("ovs/*/ovs-vswitchd.ctl"):
+        with JsonRpc(socket) as control:
+            lines += str(control.call("dpctl/dump-flows")).splitlines()
+    return [line for line in lines if what in line]
 
 
 def test_scaling_and_a_new_node_leave_connections_alone(lab: RunningLab) -> None:
