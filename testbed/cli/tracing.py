@@ -66,7 +66,7 @@ def trace(
     from testbed.report.traces import Detail, render_trace, trace_document
 
     view = View(chosen_lab())
-    request = _request(host, path, target)
+    request = _request(host, path)
     question = read_question(view, source, target, protocol or "", port or 0, namespace, request)
     with progress(f"trace {question}") as note, tracing(view) as tracer:
         found, confirmation = tracer.trace(question), None
@@ -84,9 +84,10 @@ def trace(
         raise click.exceptions.Exit(1)
 
 
-def _request(host: str | None, path: str | None, target: str) -> Request | None:
+def _request(host: str | None, path: str | None) -> Request | None:
+    """Without a host it is for what the target is called."""
     if host is None and path is None:
         return None
     if path is not None and not path.startswith("/"):
         raise BadRequestError(f"a path begins with a slash: --path /{path}")
-    return Request(host or target.rpartition("/")[2], path or "/")
+    return Request(host or "", path or "/")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from testbed.model.desired import ServicePort
+from testbed.model.planning.elb import balancer_name
+from testbed.model.planning.ingress import listener_port
 from testbed.observe.status import View
 from testbed.observe.trace.names import known_targets
 from testbed.observe.trace.packet import Packet
@@ -36,6 +38,20 @@ def explain_refusal(view: View, question: Question, there: Way, reason: str) -> 
     if question.port in _NODE_PORTS and any(node.name == there.host for node in view.memory.nodes):
         return f"no Service has node port {question.port}", _node_ports(view, question.protocol)
     return reason, _other_port(view, question.address) or _served(view, question, there)
+
+
+def advise_no_rule(view: View, proxy: str, port: int) -> str:
+    """For a request that no Ingress of the balancer has a rule for."""
+    ingresses = [one for one in view.memory.lab.ingresses if balancer_name(one) == proxy]
+    rules = [
+        f"{rule.host or '*'}{path.path}"
+        for ingress in ingresses
+        if listener_port(ingress)[0] == port
+        for rule in ingress.rules
+        for path in rule.paths
+    ]
+    there_are = f"; there are: {_listed(iter(rules))}" if rules else ""
+    return f"a rule for it in an Ingress of {proxy}{there_are}"
 
 
 def _decisions(way: Way) -> Iterator[Decision]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address
 from typing import NamedTuple
@@ -36,11 +37,14 @@ def read_question(
 ) -> Question:
     """``protocol`` "" and ``port`` 0: not given. TCP when there is a port or the target is a service, else an echo.
 
-    An Ingress is asked for its first host and path, unless ``request`` says what. Raises ``BadRequestError`` for a
+    An Ingress is asked for its first host and path, unless ``request`` says what; a request without a host is for that
+    of the Ingress, or for what the target is called. Raises ``BadRequestError`` for a
     word that names nothing.
     """
     host = find_source(view, source, namespace)
     found = find_target(view, target, namespace)
+    if request and not request.host:
+        request = replace(request, host=found.request.host if found.request else target.rpartition("/")[2])
     request = request or found.request
     if request and not protocol:
         protocol, port = "tcp", port or next((number for kind, number in found.ports if kind == "tcp"), 80)

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 
 from testbed.observe.status import View
 from testbed.observe.trace.advice import advise, advise_answer
-from testbed.observe.trace.advice_services import explain_refusal
+from testbed.observe.trace.advice_services import advise_no_rule, explain_refusal
 from testbed.observe.trace.machine import Machine
 from testbed.observe.trace.packet import ECHO_REPLY, ECHO_REQUEST, Packet
 from testbed.observe.trace.results import Decision, Outcome, Question, Relay, Request, Trace, Way
@@ -50,7 +50,8 @@ class Tracer:
         if rule is None:
             decision = Decision("proxy", f"no rule for {request}")
             summary = f"the proxy of {proxy} answers 404: no rule for {request}"
-            return replace(found, verdict=Verdict.REFUSED, summary=summary, relay=Relay(proxy, decision, ()))
+            advice, relay = advise_no_rule(self.machine.view, proxy, port), Relay(proxy, decision, ())
+            return replace(found, verdict=Verdict.REFUSED, summary=summary, advice=advice, relay=relay)
         owner, source = self.machine.ingress_of(request, port)
         decision = Decision("proxy", rule.text, owner, source)
         servers = tuple(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 
 from testbed.observe.status import View
 from testbed.observe.trace.advice import advise
-from testbed.observe.trace.advice_services import advise_balance, explain_refusal
+from testbed.observe.trace.advice_services import advise_balance, advise_no_rule, explain_refusal
 from testbed.observe.trace.machine import Machine
+from testbed.observe.trace.naming import read_question
 from testbed.observe.trace.packet import Packet
-from testbed.observe.trace.results import STRANGER, Decision, Hop, HopKind, Outcome, Question, Way
+from testbed.observe.trace.results import STRANGER, Decision, Hop, HopKind, Outcome, Question, Request, Way
 from tests.unit.observe.views import view_of
 
 CLIENT = IPv4Address("192.168.1.4")
@@ -94,3 +96,23 @@ def stopped(view: View, to: IPv4Address, decision: Decision) -> str:
     hop = Hop("n1/br-int", HopKind.SWITCH, "", "", (decision,), packet, packet, "n1")
     way = Way((hop,), Outcome.DROPPED, packet, "n1", decision.why)
     return advise(Machine(view), Question("web-0", "web-0", "it", to, "icmp"), way)
+
+
+def test_a_request_without_a_rule_lists_the_rules_that_there_are(tmp_path: Path) -> None:
+    ingress = view_of("ingress", "tunnel", tmp_path)
+    assert advise_no_rule(ingress, "elb", 80).startswith(
+        "a rule for it in an Ingress of elb; there are: a.test/, near.test/, *.foo.com/, "
+    )
+    assert advise_no_rule(ingress, "other", 80) == "a rule for it in an Ingress of other"
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "host"),
+    [("ing/hosts", "", "a.test"), ("ing/hosts", "near.test", "near.test"), ("vm-1", "", "vm-1")],
+)
+def test_a_request_without_a_host_is_for_that_of_the_ingress(
+    target: str, asked: str, host: str, tmp_path: Path
+) -> None:
+    ingress = view_of("ingress", "tunnel", tmp_path)
+    question = read_question(ingress, "a-0", target, "", 0, "default", Request(asked, "/x"))
+    assert question.request == Request(host, "/x")
