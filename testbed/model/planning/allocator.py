@@ -8,6 +8,8 @@ from ipaddress import IPv4Address, IPv4Network
 from testbed.model.cloud import Subnet
 from testbed.model.planning.ledger import Ledger
 
+MAX_ENIS = 64_999  # ENI ids are conntrack zones of the fabric; the zones above are the gateways'
+
 
 class ExhaustedError(ValueError):
     """A pool has nothing left to give; the text says which and how much is in use."""
@@ -41,6 +43,10 @@ class Allocator:
         mine[owner] = value
         self._taken_numbers.setdefault(pool, set(held.values())).add(value)
         return value
+
+    def eni(self, owner: str) -> int:
+        """``owner``'s ENI. Raises :class:`ExhaustedError`."""
+        return self.number("eni", owner, 1, MAX_ENIS)
 
     def fix(self, pool: str, owner: str, value: int) -> None:
         """Note that ``owner`` has number ``value`` of ``pool``, chosen by the user."""

@@ -12,24 +12,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from testbed.model.cloud import ElbClass, LoadBalancer
+from testbed.model.cloud import ElbClass, LoadBalancer, Subnet
 from testbed.model.components import proxy_container
 from testbed.model.desired import FabricLoadBalancer, Listener, Member, NetworkModel, Protocol
 from testbed.model.kubernetes import KubeServicePort, Service
 from testbed.model.lab import Lab
-from testbed.model.planning.allocator import Allocator, ExhaustedError
+from testbed.model.planning.allocator import Allocator
 from testbed.model.planning.elb import (
     ELB_AFFINITY,
     ELB_AFFINITY_OPTION,
     ELB_ALGORITHM,
     ELB_PASS_THROUGH,
     ELB_TRANSPARENT,
+    WantedBalancer,
     wanted_balancers,
 )
 from testbed.model.planning.endpoints import endpoints_of_port
-from testbed.model.planning.faults import PlanFault
+from testbed.model.planning.faults import PlanFault, told
 from testbed.model.planning.names import eni_mac
-from testbed.model.planning.nodes import MAX_ENIS
 from testbed.model.planning.observed import Observed
 from testbed.model.planning.resolved import PlannedHost, PlannedNode
 from testbed.model.planning.services import PlannedService
@@ -67,37 +67,35 @@ def plan_balancers(lab: Lab, allocator: Allocator, faults: list[PlanFault]) -> t
     subnets = {subnet.name: subnet for subnet in lab.subnets}
     planned = []
     for order in wanted_balancers(lab):
-        wanted = order.balancer
-        owner = f"LoadBalancer/{wanted.name}"
-        try:
-            address = allocator.address(subnets[wanted.subnet], owner)
-            eni = allocator.number("eni", owner, 1, MAX_ENIS)
-            # Its listeners track connections in a zone of their own, so their number is one of the ENIs' numbers.
-            number = allocator.number("eni", f"{owner}/listeners", 1, MAX_ENIS)
-            shared = allocator.number("balancer", owner, 1, 4000)
-        except ExhaustedError as error:
-            faults.append(PlanFault(wanted.source, owner, str(error), "a larger subnet", "P101"))
-            continue
-        planned.append(
-            PlannedBalancer(
-                name=wanted.name,
-                owner=owner,
-                host=wanted.name,
-                vpc=wanted.vpc,
-                subnet=wanted.subnet,
-                elb_class=wanted.elb_class,
-                address=address,
-                eni=eni,
-                mac=eni_mac(eni),
-                number=number,
-                shared_address=SHARED_SOURCES[shared],
-                balancer=wanted,
-                public=order.public,
-                services=order.services,
-                ingresses=order.ingresses,
-            )
-        )
+        owner = f"LoadBalancer/{order.balancer.name}"
+        with told(faults, order.balancer.source, owner, "a larger subnet"):
+            planned.append(_plan_balancer(order, owner, subnets[order.balancer.subnet], allocator))
     return tuple(planned)
+
+
+def _plan_balancer(order: WantedBalancer, owner: str, subnet: Subnet, allocator: Allocator) -> PlannedBalancer:
+    wanted = order.balancer
+    address, eni = allocator.address(subnet, owner), allocator.eni(owner)
+    # Its listeners track connections in a zone of their own, so their number is one of the ENIs' numbers.
+    number = allocator.eni(f"{owner}/listeners")
+    shared = allocator.number("balancer", owner, 1, 4000)
+    return PlannedBalancer(
+        name=wanted.name,
+        owner=owner,
+        host=wanted.name,
+        vpc=wanted.vpc,
+        subnet=wanted.subnet,
+        elb_class=wanted.elb_class,
+        address=address,
+        eni=eni,
+        mac=eni_mac(eni),
+        number=number,
+        shared_address=SHARED_SOURCES[shared],
+        balancer=wanted,
+        public=order.public,
+        services=order.services,
+        ingresses=order.ingresses,
+    )
 
 
 def as_hosts(balancers: Sequence[PlannedBalancer]) -> tuple[PlannedHost, ...]:

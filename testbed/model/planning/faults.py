@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from testbed.model.planning.allocator import ExhaustedError
 from testbed.model.source import Source
 
 
@@ -28,3 +31,12 @@ class PlanError(ValueError):
     def __init__(self, faults: tuple[PlanFault, ...]) -> None:
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
+
+
+@contextmanager
+def told(faults: list[PlanFault], source: Source, owner: str, hint: str, code: str = "P101") -> Iterator[None]:
+    """When a pool has nothing left for ``owner``, the rest of the block is passed over and a fault says so."""
+    try:
+        yield
+    except ExhaustedError as error:
+        faults.append(PlanFault(source, owner, str(error), hint, code))

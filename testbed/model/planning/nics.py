@@ -9,7 +9,6 @@ from ipaddress import IPv4Address
 from testbed.model.cloud import Cluster, Subnet
 from testbed.model.planning.allocator import Allocator, ExhaustedError
 from testbed.model.planning.ledger import BoundNic
-from testbed.model.planning.nodes import MAX_ENIS
 from testbed.model.planning.resolved import PlannedNic, PlannedNode
 from testbed.model.planning.warm_pool import COOLDOWN_SECONDS, nics_to_bind, nics_to_unbind
 
@@ -92,7 +91,7 @@ class NodeNics:
 
     def planned(self, nic: BoundNic) -> PlannedNic:
         vlan = None if self._node.pool.bare_metal else nic.vlan
-        eni = self._allocator.number("eni", self._owner(nic.vlan), 1, MAX_ENIS)
+        eni = self._allocator.eni(self._owner(nic.vlan))
         return PlannedNic(eni, nic.address, nic.subnet, vlan, nic.pod)
 
     def _keep(self, nic: BoundNic) -> None:

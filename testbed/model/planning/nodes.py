@@ -9,11 +9,9 @@ from testbed.model.cloud import Cluster, NodePool, Subnet
 from testbed.model.desired import NetworkModel
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator, ExhaustedError
-from testbed.model.planning.faults import PlanFault
+from testbed.model.planning.faults import PlanFault, told
 from testbed.model.planning.names import eni_mac, node_internal_mac
 from testbed.model.planning.resolved import PlannedHost, PlannedNode
-
-MAX_ENIS = 64_999  # ENI ids are conntrack zones of the fabric; the zones above are the gateways'
 
 
 def plan_nodes(lab: Lab, allocator: Allocator, faults: list[PlanFault]) -> tuple[PlannedNode, ...]:
@@ -21,11 +19,8 @@ def plan_nodes(lab: Lab, allocator: Allocator, faults: list[PlanFault]) -> tuple
     subnets = {subnet.name: subnet for subnet in lab.subnets}
     nodes: list[PlannedNode] = []
     for cluster, pool, name in _wanted_nodes(lab):
-        try:
+        with told(faults, pool.source, f"Node/{name}", _node_hint(cluster)):
             nodes.append(_plan_node(cluster, pool, name, subnets, allocator))
-        except ExhaustedError as error:
-            hint = _node_hint(cluster)
-            faults.append(PlanFault(pool.source, f"Node/{name}", str(error), hint, "P101"))
     return tuple(nodes)
 
 
@@ -38,28 +33,26 @@ def plan_masters(lab: Lab, allocator: Allocator, faults: list[PlanFault]) -> tup
         for ordinal in range(1, cluster.masters + 1):
             name = f"{cluster.name}-master-{ordinal}"
             owner = f"Node/{name}"
-            try:
-                address = allocator.address(subnet, owner)
-                eni = allocator.number("eni", owner, 1, MAX_ENIS)
-            except ExhaustedError as error:
-                faults.append(PlanFault(cluster.source, owner, str(error), "a larger node subnet", "P101"))
-                continue
-            masters.append(
-                PlannedHost(
-                    name,
-                    owner,
-                    address,
-                    eni,
-                    eni_mac(eni),
-                    (),
-                    cluster.source,
-                    subnet.vpc,
-                    subnet.name,
-                    (f"{cluster.name}-cce-control",),
-                    cluster=cluster.name,
-                )
-            )
+            with told(faults, cluster.source, owner, "a larger node subnet"):
+                masters.append(_plan_master(cluster, name, owner, subnet, allocator))
     return tuple(masters)
+
+
+def _plan_master(cluster: Cluster, name: str, owner: str, subnet: Subnet, allocator: Allocator) -> PlannedHost:
+    address, eni = allocator.address(subnet, owner), allocator.eni(owner)
+    return PlannedHost(
+        name=name,
+        owner=owner,
+        address=address,
+        eni=eni,
+        mac=eni_mac(eni),
+        containers=(),
+        source=cluster.source,
+        vpc=subnet.vpc,
+        subnet=subnet.name,
+        security_groups=(f"{cluster.name}-cce-control",),
+        cluster=cluster.name,
+    )
 
 
 def _wanted_nodes(lab: Lab) -> Iterator[tuple[Cluster, NodePool, str]]:
@@ -78,7 +71,7 @@ def _plan_node(
     carrier = _carrier(cluster, pool, name, subnets, allocator)
     index = allocator.number("node", owner, 0, 4095)
     address = allocator.address(subnet, owner)
-    eni = allocator.number("eni", owner, 1, MAX_ENIS)
+    eni = allocator.eni(owner)
     return PlannedNode(
         cluster=cluster.name,
         name=name,
@@ -123,7 +116,7 @@ def _carrier(
         except ExhaustedError as error:
             reason = error
             continue
-        return allocator.number("eni", f"Node/{name}/eth1", 1, MAX_ENIS), subnets[subnet_name]
+        return allocator.eni(f"Node/{name}/eth1"), subnets[subnet_name]
     raise reason or ExhaustedError(f"cluster {cluster.name} has no pod subnet")
 
 

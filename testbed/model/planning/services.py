@@ -16,7 +16,7 @@ from testbed.model.kubernetes import KubeServicePort, Service
 from testbed.model.lab import Lab
 from testbed.model.planning.allocator import Allocator, ExhaustedError
 from testbed.model.planning.endpoints import Backend, Endpoints, endpoints_of_port
-from testbed.model.planning.faults import PlanFault
+from testbed.model.planning.faults import PlanFault, told
 
 NODE_PORT_RANGE = (30000, 32767)
 NODE_PORT_STATIC_BAND = 86  # min(max(16, 2768 / 32), 128)
@@ -47,10 +47,8 @@ def plan_services(
     numbers = _Numbers(clusters, lab.services, allocator)
     planned = []
     for service in lab.services:
-        try:
+        with told(faults, service.source, _owner(service, len(clusters) > 1), "", "P105"):
             planned.append(_plan_service(service, numbers, endpoints, len(clusters) > 1))
-        except ExhaustedError as error:
-            faults.append(PlanFault(service.source, _owner(service, len(clusters) > 1), str(error), "", "P105"))
     return tuple(planned)
 
 
