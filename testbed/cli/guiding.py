@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 import click
@@ -89,8 +90,9 @@ def start(name: str, pauses: bool | None, datapath: str) -> None:
     with progress(f"lab {rundir.lab}") as note:
         bring_up(guide, rundir, datapath, note)
     pausing = sys.stdin.isatty() if pauses is None else pauses
-    well = [_take_step(rundir, number, step, pausing) for number, step in enumerate(guide.steps, 1)]
-    _ask(guide, pausing)
+    with _stays_up(name):
+        well = [_take_step(rundir, number, step, pausing) for number, step in enumerate(guide.steps, 1)]
+        _ask(guide, pausing)
     _show(*render_task(name, guide))
     if not all(well):
         raise click.exceptions.Exit(1)
@@ -246,8 +248,25 @@ def _pause(pausing: bool, what: str) -> None:
         return
     answer = click.prompt(f"\n[{what}, q leaves]", default="", show_default=False, prompt_suffix=" ")
     if answer.strip().lower().startswith("q"):
-        click.echo("the lab stays up; lab labs stop removes it")
-        raise click.exceptions.Exit(0)
+        raise _Left
+
+
+class _Left(Exception):  # noqa: N818 - no error: the learner has had enough
+    pass
+
+
+@contextmanager
+def _stays_up(name: str) -> Iterator[None]:
+    """Whoever leaves in the middle is told what becomes of the lab."""
+    end = f"the lab stays up; lab labs check {name} looks at your part, lab labs stop {name} removes the lab"
+    try:
+        yield
+    except _Left:
+        click.echo(end)
+        raise click.exceptions.Exit(0) from None
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(f"\n{end}")
+        raise
 
 
 def _show(*parts: object) -> None:
