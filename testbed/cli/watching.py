@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import click
 
 from testbed.cli.choosing import chosen_lab
 from testbed.cli.options import Format, lab_option, output_option
 from testbed.cli.output import is_document, show, show_document
+from testbed.emulation.errors import EmulationError
 from testbed.emulation.rundir import RunDir
+from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.observe.last_run import LastRun, read_last_run
 from testbed.observe.rates import Counters, Rate, links_of, plan_rates, read_counters
 from testbed.observe.status import View
 from testbed.observe.status_summary import Health, read_health
+from testbed.operations.errors import OperationError
+
+_GOING = 10.0
+"""Seconds that a lab's end takes at most."""
 
 Frame = tuple[Health, tuple[Rate, ...], LastRun | None]
 
@@ -46,10 +53,24 @@ def watch(once: bool, interval: float, output: Format) -> None:
     from rich.live import Live
 
     counters = _read(View(rundir))
-    with suppress(KeyboardInterrupt), Live(screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+    screen = Live(screen=True, auto_refresh=False, vertical_overflow="crop")
+    with _until_gone(rundir), suppress(KeyboardInterrupt), screen as live:
         while True:
             frame, counters = _next_frame(rundir, counters, interval)
             live.update(render_frame(*frame), refresh=True)
+
+
+@contextmanager
+def _until_gone(rundir: RunDir) -> Iterator[None]:
+    """What fails because the lab is taken down meanwhile is no failure; other errors are raised."""
+    try:
+        yield
+    except (OSError, EmulationError, OperationError):
+        with suppress(WaitedInVainError):
+            until(lambda: not rundir.exists, _GOING, f"lab {rundir.lab} to be gone")
+        if rundir.exists:
+            raise
+        click.echo(f"lab {rundir.lab} is gone")
 
 
 def _next_frame(rundir: RunDir, before: Counters, interval: float) -> tuple[Frame, Counters]:

@@ -9,6 +9,8 @@ from rich.text import Text
 
 from testbed.observe.verdicts import Check, Report
 
+_ADDRESS = len("192.168.100.100")
+
 
 def render_paths(reports: Sequence[Report]) -> Table | None:
     """Verdict and the client address that the server saw; ``-`` where a model was not asked. None without any path."""
@@ -19,7 +21,7 @@ def render_paths(reports: Sequence[Report]) -> Table | None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("ACCESS PATH", overflow="fold", min_width=16)
     for model in models:
-        table.add_column(model.upper(), overflow="fold", min_width=8)
+        table.add_column(model.upper(), overflow="fold", min_width=_ADDRESS)
     for path in dict.fromkeys(check.path for check in checks):
         table.add_row(path, *(_cell(checks, path, model) for model in models))
     return table
