@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from testbed.model.desired import DnatRule, FabricState, NatGateway, NextHop, Peering
-from testbed.model.planning.eips import PlannedEip
+from testbed.observe.eips import users_of
 from testbed.observe.graph import Box, listing
 from testbed.operations.memory import Memory
 
@@ -14,9 +14,9 @@ from testbed.operations.memory import Memory
 def elastic_ips(memory: Memory, fabric: FabricState) -> Iterator[Box]:
     """Each with what it is for: an interface, a balancer, rules of NAT gateways, or nothing yet."""
     for eip in memory.eips:
-        uses = dict(_uses(fabric, eip))
-        lines = (str(eip.address), *(uses.values() or ("bound to nothing",)))
-        yield Box("eip", f"EIP {eip.name}", lines, id=f"ElasticIP/{eip.name}", to=tuple(uses))
+        users = users_of(fabric, eip)
+        lines = (str(eip.address), *(map(_for, users) if users else ("bound to nothing",)))
+        yield Box("eip", f"EIP {eip.name}", lines, id=f"ElasticIP/{eip.name}", to=users)
 
 
 def gateways(fabric: FabricState, vpc: str) -> Iterator[Box]:
@@ -33,13 +33,8 @@ def gateways(fabric: FabricState, vpc: str) -> Iterator[Box]:
             yield _peering(fabric, peering)
 
 
-def _uses(fabric: FabricState, eip: PlannedEip) -> Iterator[tuple[str, str]]:
-    """(id of the box, line about it)."""
-    if eip.bound_to is not None:
-        yield eip.bound_to, f"for {_short(eip.bound_to)}"
-    for gateway in fabric.nat_gateways:
-        if eip.address in {*(rule.eip for rule in gateway.snat), *(rule.eip for rule in gateway.dnat)}:
-            yield gateway.owner, f"for NAT gateway {gateway.name}"
+def _for(user: str) -> str:
+    return f"for {'NAT gateway ' if user.startswith('NatGateway/') else ''}{_short(user)}"
 
 
 def _snat_lines(gateway: NatGateway) -> Iterator[str]:

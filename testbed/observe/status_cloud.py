@@ -8,6 +8,7 @@ from typing import Any
 from testbed.model.codec import to_plain
 from testbed.model.desired import FabricRoute, NextHop, SecurityRule
 from testbed.model.planning.resolved import PlannedHost
+from testbed.observe.eips import users_of
 from testbed.observe.status import View
 from testbed.observe.status_items import NONE, Item, age, columns, container_document, document, listed, resource
 
@@ -171,9 +172,10 @@ def clusters(view: View) -> Iterator[Item]:
 
 def elastic_ips(view: View) -> Iterator[Item]:
     for eip in view.memory.eips:
-        status = {"address": str(eip.address), "boundTo": eip.bound_to}
+        users = users_of(view.fabric, eip)
+        status = {"address": str(eip.address), "boundTo": eip.bound_to, "for": list(users)}
         text = document("ElasticIP", eip.name, eip.source, status=status)
-        yield Item(eip.name, (str(eip.address), eip.bound_to or NONE), text, eip.owner, source=eip.source)
+        yield Item(eip.name, (str(eip.address), listed(users)), text, eip.owner, source=eip.source)
 
 
 def peerings(view: View) -> Iterator[Item]:
@@ -210,7 +212,7 @@ RESOURCES = (
         security_groups,
     ),
     resource("enis", columns("IP", "VPC", "FOR", "SECURITY-GROUPS", wide=("MAC", "PORT", "VLAN", "CHECK")), enis),
-    resource("elasticips", columns("ADDRESS", "BOUND-TO"), elastic_ips),
+    resource("elasticips", columns("ADDRESS", "FOR"), elastic_ips),
     resource("vpcpeerings", columns("REQUESTER", "ACCEPTER"), peerings),
     resource("natgateways", columns("VPC", "SUBNET", "SNAT", "DNAT"), nat_gateways),
 )

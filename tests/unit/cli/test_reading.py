@@ -149,3 +149,16 @@ def test_names_and_words_that_are_not_there(root: Path, capsys: pytest.CaptureFi
     assert "there is no pod nosuch in namespace default" in shown
     assert "did you mean" in shown
     assert "there is no switch nosuch; there are: fabric" in shown
+
+
+def test_an_elastic_ip_says_what_it_is_for(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """NAT gateways are named by their rules: an elastic IP is not bound to one."""
+    planned(root, read_sources((str(next(path for path in TOPOLOGIES if path.stem == "services")),)))
+    assert lab("get", "eip") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows == [
+        ["NAME", "ADDRESS", "FOR"],
+        ["for-n1", "198.51.100.11", "Node/n1"],
+        ["for-dnat", "198.51.100.20", "NatGateway/nat"],
+        ["for-elb", "198.51.100.30", "LoadBalancer/elb-dedicated"],
+    ]
