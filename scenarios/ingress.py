@@ -44,6 +44,7 @@ def ingress(lab: RunningLab, checks: Checks) -> None:
     paths(checks, client, elb)
     hosts(checks, client, elb)
     forwarded(lab, checks, elb)
+    by_a_shared_balancer(lab, checks, client)
     rejected(lab, checks, client, elb)
     order(lab, checks, client)
     tls(lab, checks, client, elb)
@@ -76,6 +77,32 @@ def forwarded(lab: RunningLab, checks: Checks, elb: Host) -> None:
         )
         header = json.loads(seen.body)["headers"].get("x-forwarded-for", "nothing")
         checks.equal(73, "and X-Forwarded-For is the client", header, str(client.address))
+
+
+SHARED = """
+apiVersion: cnlab.dev/v1
+kind: LoadBalancer
+metadata: {name: elb-shared}
+spec: {subnet: servers, class: shared}
+"""
+
+
+def by_a_shared_balancer(lab: RunningLab, checks: Checks, client: Host) -> None:
+    """It asks its members, always nodes, with an address of 100.125.0.0/16, which a pod sees if the node hides none."""
+    service = "b" if lab.model == "eni" else "near"
+    lab.apply(SHARED + simple("by-shared", "elb-shared", "/", "Prefix", service, host="shared.test"))
+    elb = lab.host("elb-shared")
+    until_answered(lab, client, elb, "shared.test", "/", *PODS, "b")
+    with lab.capture("node-1/eth0", "node-2/eth0") as wire:
+        seen = client.http(elb.address, 80, "/", "shared.test")
+    asked = wire.where(lambda frame: frame.source.startswith("100.125.") and frame.info == "PA")
+    checks.that(73, "a shared balancer's proxy asks a node as 100.125.x.x", bool(asked), "100.125.0.0/16 > a node",
+                f"{len(asked)} requests", asked[:1])  # fmt: skip
+    nodes = {str(node.address) for node in lab.nodes()}
+    shown = seen.client in nodes if lab.model == "eni" else seen.client.startswith("100.125.")
+    checks.that(73, "and the pod sees", shown, "a node" if lab.model == "eni" else "100.125.0.0/16", str(seen))
+    header = json.loads(seen.body)["headers"].get("x-forwarded-for", "nothing")
+    checks.equal(73, "while X-Forwarded-For is the client", header, str(client.address))
 
 
 def rejected(lab: RunningLab, checks: Checks, client: Host, elb: Host) -> None:

@@ -42,7 +42,8 @@ def route_tables(view: View) -> Iterator[Item]:
         written = declared.get(table.name)
         subnets = [subnet.name for subnet in view.fabric.subnets if subnet.route_table == table.id]
         quota = str(written.quota) if written else "200"
-        cells = (networks[table.network], f"{len(table.routes)}/{quota}", listed(subnets))
+        counted = sum(not _of_system(route) for route in table.routes)
+        cells = (networks[table.network], f"{counted}/{quota}", listed(subnets))
         routes = [
             {"destination": str(route.destination), "via": _via(view, route), "for": route.owner}
             for route in table.routes
@@ -61,7 +62,13 @@ def routes(view: View) -> Iterator[Item]:
                 yield _route(table.name, networks[table.network], str(subnet.cidr), "local", "system", subnet.owner)
         for route in table.routes:
             via = _via(view, route)
-            yield _route(table.name, networks[table.network], str(route.destination), via, "custom", route.owner)
+            kind = "system" if _of_system(route) else "custom"
+            yield _route(table.name, networks[table.network], str(route.destination), via, kind, route.owner)
+
+
+def _of_system(route: FabricRoute) -> bool:
+    """Back to a shared load balancer's addresses outside the VPC; no quota counts these."""
+    return route.owner.startswith("LoadBalancer/")
 
 
 def _route(table: str, vpc: str, destination: str, via: str, kind: str, owner: str) -> Item:

@@ -11,6 +11,7 @@ import selectors
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 
 from testbed.emulation.netns import inside
 from testbed.emulation.rundir import RunDir
@@ -78,6 +79,9 @@ class HealthChecker:
         except OSError:
             return  # the balancer itself is being made or taken away
         client.setblocking(False)
+        if check.source is not None and not _bound(client, check.source):
+            client.close()
+            return
         failed = client.connect_ex((str(check.address), check.port))
         if failed not in (0, errno.EINPROGRESS):
             client.close()
@@ -103,6 +107,15 @@ class HealthChecker:
             member.dead = True
         elif member.successes >= member.check.retries:
             member.dead = False
+
+
+def _bound(client: socket.socket, source: IPv4Address) -> bool:
+    """Whether it could be had: not while the balancer itself is being made."""
+    try:
+        client.bind((str(source), 0))
+    except OSError:
+        return False
+    return True
 
 
 def _answered(attempt: _Attempt) -> bool:

@@ -37,13 +37,20 @@ from testbed.model.planning.services import PlannedService
 SHARED_SOURCES = IPv4Network("100.125.0.0/16")
 """Where members of a shared balancer see their clients come from, unless the client's address is handed on."""
 
+_MOST = 4096
+"""Shared balancers whose addresses of that range can be told apart."""
+
 _ALGORITHMS = {"ROUND_ROBIN": "round-robin", "LEAST_CONNECTIONS": "least-connections", "SOURCE_IP": "source-ip"}
 _DEFAULT_STICKY_MINUTES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedBalancer:
-    """A load balancer with its addresses. ``host`` is its network namespace, ``public`` that it wants an EIP."""
+    """A load balancer with its addresses. ``host`` is its network namespace, ``public`` that it wants an EIP.
+
+    ``shared_address``: its clients, to members of a listener that hides them. ``proxy_address``: what its layer-7
+    proxy and its health checks send with, where that is not ``address``.
+    """
 
     name: str
     owner: str
@@ -56,6 +63,7 @@ class PlannedBalancer:
     mac: str
     number: int
     shared_address: IPv4Address
+    proxy_address: IPv4Address | None
     balancer: LoadBalancer
     public: bool = False
     services: tuple[str, ...] = ()  # keys cluster/namespace/name
@@ -78,7 +86,7 @@ def _plan_balancer(order: WantedBalancer, owner: str, subnet: Subnet, allocator:
     address, eni = allocator.address(subnet, owner), allocator.eni(owner)
     # Its listeners track connections in a zone of their own, so their number is one of the ENIs' numbers.
     number = allocator.eni(f"{owner}/listeners")
-    shared = allocator.number("balancer", owner, 1, 4000)
+    shared = allocator.number("balancer", owner, 1, _MOST - 1)
     return PlannedBalancer(
         name=wanted.name,
         owner=owner,
@@ -91,6 +99,7 @@ def _plan_balancer(order: WantedBalancer, owner: str, subnet: Subnet, allocator:
         mac=eni_mac(eni),
         number=number,
         shared_address=SHARED_SOURCES[shared],
+        proxy_address=SHARED_SOURCES[_MOST + shared] if wanted.elb_class is ElbClass.SHARED else None,
         balancer=wanted,
         public=order.public,
         services=order.services,
@@ -113,6 +122,7 @@ def as_hosts(balancers: Sequence[PlannedBalancer]) -> tuple[PlannedHost, ...]:
             subnet=balancer.subnet,
             filtered=False,
             balancer=True,
+            sends_as=balancer.proxy_address,
         )
         for balancer in balancers
     )

@@ -134,6 +134,7 @@ def _route_tables(
         if default_table(lab, vpc.name) == "default":
             routes = generated[vpc.name]
             _check_quota(parts, vpc.name, "default", len(routes), 200, faults)
+            routes = (*routes, *_system_routes(parts, vpc.name))
             yield FabricRouteTable(
                 ids.table(vpc.name, "default"), "default", networks[vpc.name], routes, f"Vpc/{vpc.name}"
             )
@@ -152,6 +153,7 @@ def _route_tables(
         routes = (*own, *kept)
         _check_duplicates(table.name, own, generated[table.vpc], parts, faults)
         _check_quota(parts, table.vpc, table.name, len(routes), table.quota, faults)
+        routes = (*routes, *_system_routes(parts, table.vpc))
         yield FabricRouteTable(ids.table(table.vpc, table.name), table.name, networks[table.vpc], routes, owner)
 
 
@@ -178,6 +180,13 @@ def _node_routes(parts: CloudParts, vpc: str) -> Iterator[FabricRoute]:
         if node.vpc == vpc and models[node.cluster] is NetworkModel.VPC:
             for block in node.blocks:
                 yield FabricRoute(block, NextHop.ENI, node.eni, node.owner)
+
+
+def _system_routes(parts: CloudParts, vpc: str) -> Iterator[FabricRoute]:
+    """In every table and counted by no quota: back to balancers that send with an address of no subnet."""
+    for host in parts.hosts:
+        if host.vpc == vpc and host.sends_as is not None:
+            yield FabricRoute(IPv4Network(host.sends_as), NextHop.ENI, host.eni, host.owner)
 
 
 def _check_quota(parts: CloudParts, vpc: str, table: str, routes: int, quota: int, faults: list[PlanFault]) -> None:
@@ -229,7 +238,8 @@ def _enis(parts: CloudParts, networks: Mapping[str, int]) -> Iterator[Eni]:
             subnet=host.subnet,
             security_groups=_qualify(host.vpc or "", host.security_groups),
             filtered=host.vpc is not None and host.filtered,
-            source_dest_check=host.source_dest_check,
+            source_dest_check=host.source_dest_check and host.sends_as is None,
+            sends_for=() if host.sends_as is None else (IPv4Network(host.sends_as),),
         )
 
 

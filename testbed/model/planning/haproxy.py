@@ -126,6 +126,8 @@ def quote(text: str) -> str:
 
 def _backend(backend: ProxyBackend) -> Iterator[str]:
     yield f"balance {backend.algorithm}"
+    if backend.source is not None:
+        yield f"source {backend.source}"
     if backend.cookie:
         yield "cookie elb-server insert indirect nocache"
     for server in backend.servers:

@@ -31,6 +31,7 @@ class HealthCheck:
     interval: float = 5.0
     timeout: float = 10.0
     retries: int = 3
+    source: IPv4Address | None = None  # what it sends with; None: whichever the route has
 
 
 def plan_health_checks(
@@ -60,7 +61,7 @@ def checks_of(
         return
     for member in members:
         check = HealthCheck(member_key(balancer, member), balancer.host, protocol, member.address, member.port)
-        yield _with_options(check, annotations)
+        yield _with_options(replace(check, source=balancer.proxy_address), annotations)
 
 
 def _with_options(check: HealthCheck, annotations: Mapping[str, str]) -> HealthCheck:

@@ -166,7 +166,8 @@ class _Scene:
             for member in alive or members
         )
         algorithm = _ALGORITHMS.get(annotations.get(ELB_ALGORITHM, ""), "roundrobin")
-        return ProxyBackend(name, servers, algorithm, annotations.get(ELB_AFFINITY) == "HTTP_COOKIE")
+        sticky = annotations.get(ELB_AFFINITY) == "HTTP_COOKIE"
+        return ProxyBackend(name, servers, algorithm, sticky, balancer.proxy_address)
 
     def _members(self, planned: PlannedService, wanted: IngressBackend, direct: bool) -> Iterator[Member]:
         nodes = [node for node in self.nodes if node.cluster == planned.service.cluster]

@@ -37,12 +37,16 @@ class ProxyServer:
 
 @dataclass(frozen=True, slots=True)
 class ProxyBackend:
-    """``algorithm`` in HAProxy's word; ``cookie``: a client stays with its server. Without servers it answers 503."""
+    """``algorithm`` in HAProxy's word; ``cookie``: a client stays with its server. Without servers it answers 503.
+
+    ``source``: the address that servers see; None: whichever the route has.
+    """
 
     name: str
     servers: tuple[ProxyServer, ...]
     algorithm: str = "roundrobin"
     cookie: bool = False
+    source: IPv4Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

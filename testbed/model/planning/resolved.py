@@ -86,7 +86,8 @@ class PlannedPod:
 class PlannedHost:
     """A master, server or load balancer (``vpc`` and ``subnet`` given) or an internet host.
 
-    ``filtered`` False: no security group applies, as on a load balancer.
+    ``filtered`` False: no security group applies, as on a load balancer. ``sends_as``: an address that is its own too,
+    which its programs choose to send with.
     """
 
     name: str
@@ -103,3 +104,4 @@ class PlannedHost:
     cluster: str | None = None  # a master belongs to one
     filtered: bool = True
     balancer: bool = False
+    sends_as: IPv4Address | None = None

@@ -211,6 +211,8 @@ class _Scene:
         for host in self._hosts:
             host_cidr = self._subnets[host.subnet].cidr if host.subnet else None
             yield Address(host.name, "eth0", _interface(host.address, host_cidr), host.owner)
+            if host.sends_as is not None:
+                yield Address(host.name, "eth0", _interface(host.sends_as, None), host.owner)
         for pod in self._pods:
             assert pod.address is not None
             pod_cidr = self._subnets[pod.nic.subnet].cidr if pod.nic else None

@@ -26,9 +26,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Server:
+    """``sender``: the address with which it is asked; None: whichever the route has."""
+
     name: str
     address: IPv4Address
     port: int
+    sender: IPv4Address | None = None
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class ProxyConfig:
 def read_config(text: str) -> ProxyConfig:
     config, frontend = ProxyConfig(), Listening()
     backend: list[Server] = []
+    sender: IPv4Address | None = None
     for line in text.splitlines():
         words = shlex.split(line, comments=False)
         match words[:2]:
@@ -72,7 +76,9 @@ def read_config(text: str) -> ProxyConfig:
                 frontend = Listening()
                 config.frontends.append(frontend)
             case ["backend", name]:
-                backend = config.backends.setdefault(name, [])
+                backend, sender = config.backends.setdefault(name, []), None
+            case ["source", address]:
+                sender = IPv4Address(address)
             case ["bind", address]:
                 frontend.port = int(address.rpartition(":")[2])
             case ["use_backend", name]:
@@ -83,7 +89,7 @@ def read_config(text: str) -> ProxyConfig:
                 frontend.sites.append(words[2].removeprefix("str(").removesuffix(")"))
             case ["server", name]:
                 address, _, port = words[2].partition(":")
-                backend.append(Server(name, IPv4Address(address), int(port)))
+                backend.append(Server(name, IPv4Address(address), int(port), sender))
             case _:
                 continue
     return config

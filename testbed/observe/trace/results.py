@@ -28,7 +28,8 @@ class Request:
 class Question:
     """Who sends what to whom. ``target`` is the user's word, ``address`` what it stands for.
 
-    ``request``: what is asked, where that decides who answers in the end.
+    ``request``: what is asked, where that decides who answers in the end. ``sender``: the address that the program
+    chose to send with; None: the kernel chooses.
     """
 
     source: str
@@ -38,6 +39,7 @@ class Question:
     protocol: str
     port: int = 0
     request: Request | None = None
+    sender: IPv4Address | None = None
 
     def __str__(self) -> str:
         port = f" port {self.port}" if self.port else ""

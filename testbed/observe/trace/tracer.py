@@ -55,7 +55,8 @@ class Tracer:
         owner, source = self.machine.ingress_of(request, port)
         decision = Decision("proxy", rule.text, owner, source)
         servers = tuple(
-            self.trace(Question(proxy, proxy, one.name, one.address, "tcp", one.port)) for one in config.servers(rule)
+            self.trace(Question(proxy, proxy, one.name, one.address, "tcp", one.port, sender=one.sender))
+            for one in config.servers(rule)
         )
         return _with_relay(found, Relay(proxy, decision, servers))
 
@@ -133,10 +134,11 @@ class Tracer:
 
 
 def _first_packet(question: Question) -> Packet:
+    sender = question.sender or _ANY
     if question.protocol == "icmp":
-        return Packet("icmp", _ANY, question.address, SOURCE_PORT, SOURCE_PORT, icmp_type=ECHO_REQUEST)
+        return Packet("icmp", sender, question.address, SOURCE_PORT, SOURCE_PORT, icmp_type=ECHO_REQUEST)
     flags = "syn" if question.protocol == "tcp" else ""
-    return Packet(question.protocol, _ANY, question.address, SOURCE_PORT, question.port, flags=flags)
+    return Packet(question.protocol, sender, question.address, SOURCE_PORT, question.port, flags=flags)
 
 
 def _not_the_answer(question: Question, back: Way) -> str:

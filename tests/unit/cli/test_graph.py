@@ -132,7 +132,9 @@ def test_layers_are_what_was_asked_for() -> None:
     assert [tunnel.nodes for tunnel in everything.tunnels] == [("Node/n1", "Node/n2", "Node/n3")]
     assert "node-port" in [service.name for service in everything.services]
     assert {group.name for group in everything.groups} >= {"demo/open", "demo/demo-cce-node"}
-    assert everything.vpcs[0].tables[0].lines == ("192.168.0.0/16 local", "10.1.0.0/16 > peering demo-peer")
+    assert everything.vpcs[0].tables[0].lines == (
+        "192.168.0.0/16 local", "10.1.0.0/16 > peering demo-peer", "100.125.16.2/32 > elb-shared",
+    )  # fmt: skip
     (hosts, _) = (box for box in layered("ingress", "tunnel").services if box.kind == "ingress")
     assert hosts.lines == ("a.test/ > a", "near.test/ > near", "*.foo.com/ > b")
     bare = layered("services", "tunnel", ())

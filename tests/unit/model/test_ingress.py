@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
 
-from testbed.model.cloud import ElbClass, LoadBalancer
+from testbed.model.cloud import ElbClass, LoadBalancer, RouteTable
 from testbed.model.components import PROXY_IMAGE
 from testbed.model.desired import NetworkModel
 from testbed.model.kubernetes import Ingress, IngressBackend, IngressPath, IngressRule, IngressTls, Secret
@@ -64,6 +65,36 @@ def test_members_are_nodes_or_the_pods_of_a_dedicated_balancer_in_the_eni_model(
     assert servers(planned) == [f"{pod.address}:8080" for pod in planned.pods]
     planned = plan(ingress_lab(NetworkModel.ENI, ingress(), elb_class=ElbClass.SHARED))
     assert servers(planned)[0].startswith("192.168.0.")
+
+
+def test_the_proxy_of_a_shared_balancer_sends_with_an_address_of_its_own_range() -> None:
+    planned = plan(ingress_lab(NetworkModel.VPC, ingress(), elb_class=ElbClass.SHARED))
+    (elb,) = (host for host in planned.hosts if host.balancer)
+    assert elb.sends_as is not None
+    assert elb.sends_as in IPv4Network("100.125.0.0/16")
+    assert elb.sends_as not in {item.snat_address for item in planned.fabric.load_balancers}
+    assert lines(planned, "source") == [str(elb.sends_as)]
+    assert {check.source for check in planned.health_checks} == {elb.sends_as}
+    (eni,) = (eni for eni in planned.fabric.enis if eni.owner == elb.owner)
+    own = IPv4Network(elb.sends_as)
+    assert (eni.source_dest_check, eni.sends_for) == (False, (own,))
+    back = (route for table in planned.fabric.route_tables for route in table.routes if route.destination == own)
+    assert [route.target for route in back] == [eni.id]
+    addresses = [str(item.address) for item in planned.wiring.addresses if item.namespace == "elb"]
+    assert addresses == [f"{elb.address}/24", f"{elb.sends_as}/32"]
+
+
+def test_the_proxy_of_a_dedicated_balancer_sends_with_the_balancer_s_address() -> None:
+    planned = plan(ingress_lab(NetworkModel.VPC, ingress()))
+    assert lines(planned, "source") == []
+    assert {check.source for check in planned.health_checks} == {None}
+
+
+def test_the_way_back_to_a_shared_balancer_is_counted_by_no_quota() -> None:
+    wanted = ingress_lab(NetworkModel.VPC, ingress(), elb_class=ElbClass.SHARED)
+    full = RouteTable("main", "vpc-1", (), HERE, default=True, quota=2)
+    (table,) = plan(replace(wanted, route_tables=(full,))).fabric.route_tables
+    assert len(table.routes) == 3
 
 
 def test_a_cluster_ip_service_is_refused_where_the_balancer_reaches_nodes() -> None:

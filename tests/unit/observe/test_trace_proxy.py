@@ -81,3 +81,12 @@ def test_a_table_without_a_match_says_what_it_means() -> None:
     packet = Packet("tcp", IPv4Address("10.0.0.1"), IPv4Address("198.51.100.8"), 40000, 81, flags="syn")
     assert describe_miss("vpc", "nat_in", packet) == "the NAT gateway has no DNAT rule for 198.51.100.8, TCP port 81"
     assert describe_miss("vpc", "hop", packet) == ""
+
+
+def test_the_address_that_a_backend_s_servers_are_asked_with() -> None:
+    sender = IPv4Address("100.125.16.1")
+    backends = (ProxyBackend("shared", (POD,), source=sender), ProxyBackend("own", (POD,)))
+    rules = (rule("a.test", PathKind.PREFIX, "/", "shared"), rule("b.test", PathKind.PREFIX, "/", "own"))
+    found = read_config(render_proxy(Proxy((Frontend(80, rules),), backends))["haproxy.cfg"])
+    assert [server.sender for server in found.backends["shared"]] == [sender]
+    assert [server.sender for server in found.backends["own"]] == [None]
