@@ -12,12 +12,16 @@ LINE, TITLE = 15, 22
 CHAR = 7.8  # width of a character of the 12 px monospace font, bold included
 BADGE = 18  # width of a security group's number
 _PODS_IN_A_ROW = 2
+_WIDEST = 1500  # more boxes of a subnet than fit in this are in several rows
 _LINK_ROOM = 30  # beside a title, for the link that passes it
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A rectangle with a title, lines of text, badges and blocks in it. ``hangs``: linked to the fabric."""
+    """A rectangle with a title, lines of text, badges and blocks in it. ``hangs``: linked to the fabric.
+
+    ``above``, ``below``: others are there, so that lines come and go by the gap to its right.
+    """
 
     css: str
     title: str
@@ -29,6 +33,8 @@ class Block:
     id: str = ""
     badges: tuple[int, ...] = ()
     number: int = 0
+    above: bool = False
+    below: bool = False
 
 
 def leaf(box: Box, *, hangs: bool = False) -> Block:
@@ -110,6 +116,8 @@ def _subnet(subnet: SubnetBox, least: float) -> Block:
     title = f"subnet {subnet.name}"
     if inside:
         inside[0] = replace(inside[0], width=max(inside[0].width, _text_width(title, subnet.cidr), least))
+    if row_width(inside) > _WIDEST:
+        return _grid("subnet", title, subnet.cidr, inside)
     return _container("subnet", title, (subnet.cidr,), inside)
 
 
@@ -122,6 +130,21 @@ def _container(css: str, title: str, lines: tuple[str, ...], inside: Sequence[Bl
     width = max(row_width(inside), max(len(line) for line in (title, *lines)) * CHAR + _LINK_ROOM) + 2 * PAD
     height = head + max((block.height for block in inside), default=0) + PAD
     return Block(css, title, lines, width, height, tuple((x, head, block) for x, block in row(inside, PAD)))
+
+
+def _grid(css: str, title: str, line: str, inside: Sequence[Block]) -> Block:
+    """As many columns of one width as there is room for."""
+    column = max(block.width for block in inside)
+    count = max(1, int((_WIDEST + GAP) // (column + GAP)))
+    lines = [inside[at : at + count] for at in range(0, len(inside), count)]
+    placed, y = [], float(TITLE + LINE + 10)
+    for blocks in lines:
+        above, below = blocks is not lines[0], blocks is not lines[-1]
+        for number, block in enumerate(blocks):
+            x = PAD + number * (column + GAP)
+            placed.append((x, y, replace(block, width=column, above=above, below=below)))
+        y += max(block.height for block in blocks) + GAP
+    return Block(css, title, (line,), count * (column + GAP) - GAP + 2 * PAD, y - GAP + PAD, tuple(placed))
 
 
 def _column(blocks: Sequence[Block]) -> Block:

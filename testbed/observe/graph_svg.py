@@ -27,6 +27,7 @@ from testbed.observe.graph_blocks import (
 )
 
 _BAR = 34
+_GAP_LINK, _GAP_TUNNEL = GAP / 2 - 3, GAP / 2 + 3  # where lines go between columns
 _LEAST_WIDTH = 720  # for Services and groups below a small lab
 _LAYER_OF = {
     "table": "routes",
@@ -59,7 +60,7 @@ class _Canvas:
     back: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     front: list[str] = field(default_factory=list)
-    bottoms: dict[str, tuple[float, float]] = field(default_factory=dict)
+    bottoms: dict[str, str] = field(default_factory=dict)  # by id: how a line leaves the box for below
 
     @property
     def shapes(self) -> list[str]:
@@ -113,13 +114,29 @@ def _least(picture: Picture) -> float:
 def _draw(canvas: _Canvas, block: Block, x: float, y: float, fabric: float | None) -> None:
     """The block's shapes, and a link down from the fabric to each thing that hangs on it."""
     if block.hangs and fabric is not None:
-        canvas.links.append(_path(x + block.width - PAD, fabric, y))  # beside the titles that it passes
+        canvas.links.append(_link(block, x, y, fabric))
     if block.css:
         shape = _shape(block, x, y)
         (canvas.back if block.css in ("vpc", "subnet", "eips") else canvas.front).append(shape)
-        canvas.bottoms[block.id] = (x + block.width / 2, y + block.height)
+        canvas.bottoms[block.id] = _way_down(block, x, y)
     for dx, dy, child in block.children:
         _draw(canvas, child, x + dx, y + dy, fabric)
+
+
+def _link(block: Block, x: float, y: float, fabric: float) -> str:
+    """From the fabric: beside the titles that it passes, and beside the boxes above."""
+    if block.above:
+        right = x + block.width
+        return f'<path d="M{right + _GAP_LINK:g} {fabric:g}V{y + 12:g}H{right:g}"/>'
+    return _path(x + block.width - PAD, fabric, y)
+
+
+def _way_down(block: Block, x: float, y: float) -> str:
+    """How a line begins that goes down from the box, past what is below it."""
+    if block.below:
+        right = x + block.width
+        return f"M{right:g} {y + block.height - 12:g}H{right + _GAP_TUNNEL:g}"
+    return f"M{x + block.width / 2:g} {y + block.height:g}"
 
 
 def _shape(block: Block, x: float, y: float) -> str:
@@ -152,7 +169,7 @@ def _tunnels(canvas: _Canvas, tunnels: Sequence[TunnelBox], y: float, width: flo
     for tunnel in tunnels:
         y += 18
         ends = [canvas.bottoms[node] for node in tunnel.nodes if node in canvas.bottoms]
-        drawn = "".join(f'<path class="tun" d="M{x:g} {bottom:g}V{y:g}"/>' for x, bottom in ends)
+        drawn = "".join(f'<path class="tun" d="{end}V{y:g}"/>' for end in ends)
         canvas.links.append(f'<g class="layer-tunnels">{drawn}</g>')
         shape = f'<rect class="tunnel" x="{PAD}" y="{y:g}" width="{width:g}" height="{_BAR}"/>'
         text = _text(PAD + 12, y + 22, tunnel.title, "t")

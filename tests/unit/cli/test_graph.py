@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -123,8 +124,39 @@ def test_no_line_passes_a_text(name: str) -> None:
         x, y, words = float(element.attrib["x"]), float(element.attrib["y"]), element.text or ""
         texts.append((x, y - 12, x + len(words) * 7.2, y))
     for element in root.iter("{http://www.w3.org/2000/svg}path"):
-        x, top, bottom = map(float, re.fullmatch(r"M(\S+) (\S+)V(\S+)", element.attrib["d"]).groups())  # type: ignore[union-attr]
-        assert all(apart((x, top, x, bottom), text) for text in texts)
+        assert all(apart(line, text) for line in lines_of(element.attrib["d"]) for text in texts)
+
+
+def lines_of(path: str) -> Iterator[Rectangle]:
+    """``M10 20V40H15``: each line as a rectangle without a width or a height."""
+    x, y = map(float, re.match(r"M(\S+?) ([\d.]+)", path).groups())  # type: ignore[union-attr]
+    for direction, end in re.findall(r"([VH])([\d.]+)", path):
+        to = (x, float(end)) if direction == "V" else (float(end), y)
+        yield (min(x, to[0]), min(y, to[1]), max(x, to[0]), max(y, to[1]))
+        x, y = to
+
+
+def many_nodes(count: int) -> Picture:
+    """The demo with as many nodes, most of them without pods."""
+    text = DEMO.read_text().replace("names: [n1, n2]", f"names: [{', '.join(f'n{n}' for n in range(1, count + 1))}]")
+    memory = remember((SourceText("demo.yaml", text),))
+    plan = plan_lab(memory.lab, Ledger(), 1, "userspace", 0.0)
+    return add_layers(plan_picture("demo", memory), memory, plan.fabric, plan.clusters, LAYERS)
+
+
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_many_nodes_are_in_rows_with_their_lines_between_them(count: int) -> None:
+    svg = render_svg(many_nodes(count))
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own
+    assert float(root.attrib["width"]) < 2600
+    boxes = rectangles(svg)
+    nodes = [box for css, box in boxes if css == "node"]
+    assert len(nodes) == count
+    for position, (_, a) in enumerate(boxes):
+        assert all(inside(a, b) or inside(b, a) or apart(a, b) for _, b in boxes[position + 1 :])
+    lines = [line for one in root.iter("{http://www.w3.org/2000/svg}path") for line in lines_of(one.attrib["d"])]
+    crossing = [(line, node) for line in lines for node in nodes if not apart(line, node)]
+    assert crossing == [], "a line ends at a node and passes none"
 
 
 def test_layers_are_what_was_asked_for() -> None:
