@@ -132,11 +132,11 @@ def _show(result: Result, rows: Sequence[Row], output: str, file: str | None) ->
 
 @contextmanager
 def _live() -> Iterator[Progress]:
-    """What is being measured and what came out, on standard error, while somebody watches."""
+    """What is being measured and what came out, on standard error, while somebody watches; else a line a round."""
     from testbed.perf.run import Progress
 
     if not sys.stderr.isatty():
-        yield Progress()
+        yield Progress(stage=lambda text: click.echo(f"perf: {text}", err=True))
         return
     from rich.live import Live
 

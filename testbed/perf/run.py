@@ -58,10 +58,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What happens: ``note`` is called with each step, ``sampled`` with each sample, how many there are and will be."""
+    """What happens: ``note`` is called with each step, ``sampled`` with each sample, how many there are and will be.
+
+    ``stage`` is called a few times in a run only: for who reads it later.
+    """
 
     note: Callable[[str], None] = lambda _: None
     sampled: Callable[[Sample, int, int], None] = lambda _sample, _done, _all: None
+    stage: Callable[[str], None] = lambda _: None
 
 
 def measure(wanted: Wanted, progress: Progress = Progress()) -> Result:
@@ -132,6 +136,7 @@ def _make_all(
     subjects, facts = [raw], []
     for model in wanted.models:
         progress.note(f"lab up, {model}")
+        progress.stage(f"lab up, {model}")
         subject = make_model(model, rundir_of(model), wanted.datapath, progress.note)
         start_servers(subject)
         wait_answers(subject)
@@ -180,6 +185,7 @@ def _sample_all(wanted: Wanted, subjects: Sequence[Subject], congestion: str, pr
     cells = plan_round(wanted, subjects)
     total, done = len(cells) * wanted.rounds, 0
     for number in range(1, wanted.rounds + 1):
+        progress.stage(f"round {number} of {wanted.rounds}, {len(cells)} samples")
         for cell in cells:
             interrupts.check()
             progress.note(f"round {number} of {wanted.rounds}, {cell}")

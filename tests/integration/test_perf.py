@@ -54,6 +54,7 @@ def test_a_run_yields_every_cell_and_leaves_nothing(run_root: Path, tmp_path: Pa
     chosen = ("--model", "tunnel,vpc", "--measure", ",".join(measures))
     status, _, err = finish(start(run_root, *QUICK, *chosen, "-o", "json", str(file)))
     assert status == 0, err
+    assert err.splitlines()[:3] == ["perf: lab up, tunnel", "perf: lab up, vpc", "perf: round 1 of 1, 12 samples"]
     result = read_result(file)
     assert list_labs() == ()
     paths = {
