@@ -32,8 +32,9 @@ def show(renderable: RenderableType) -> None:
         if console.is_terminal and isinstance(renderable, Text):
             console.print(hang(renderable, console), soft_wrap=True)
         else:
-            needed = Measurement.get(console, console.options.update(max_width=UNLIMITED), renderable).minimum
-            console.width = max(console.width, needed)  # longer lines are the terminal's to wrap; nothing is cut
+            if console.is_terminal:
+                needed = Measurement.get(console, console.options.update(max_width=UNLIMITED), renderable).minimum
+                console.width = max(console.width, needed)  # longer lines are the terminal's to wrap; nothing is cut
             console.print(renderable)
     sys.stdout.writelines(
         f"{_END.sub(_without_blanks, line)}\n" for line in captured.get().removesuffix("\n").split("\n")
