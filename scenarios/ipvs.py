@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+from scenarios.parts.local_policy import Cast, by_balancer, by_node_port
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 WEB = ("web-0", "web-1")
 INGRESS_PORT, NODE_PORT = 8000, 30095
+CAST = Cast("n1", "n2", "n3", "client", "client-2", "198.51.100.11", "198.51.100.12", NODE_PORT)
+
+BALANCED = """
+apiVersion: cnlab.dev/v1
+kind: LoadBalancer
+metadata: {name: elb-own}
+spec: {subnet: servers, class: dedicated}
+---
+apiVersion: cnlab.dev/v1
+kind: LoadBalancer
+metadata: {name: elb-seeing}
+spec: {subnet: servers, class: shared}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: solo-own
+  annotations: {kubernetes.io/elb.class: performance, kubernetes.io/elb.id: elb-own}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  selector: {app: solo}
+  ports: [{port: 90, targetPort: 8080}]
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: solo-seeing
+  annotations:
+    kubernetes.io/elb.class: union
+    kubernetes.io/elb.id: elb-seeing
+    kubernetes.io/elb.enable-transparent-client-ip: "true"
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  selector: {app: solo}
+  ports: [{port: 90, targetPort: 8080}]
+"""
 
 
 @scenario("topologies/ipvs.yaml")
@@ -23,21 +62,12 @@ def ipvs(lab: RunningLab, checks: Checks) -> None:
 
 
 def local_policy(lab: RunningLab, checks: Checks) -> None:
-    """NodePort Local where the mode makes a difference: at a node, n2, that has no endpoint."""
-    n1, n2 = lab.node("n1"), lab.node("n2")
-    seen = lab.pod("client-2").http(n2.address, NODE_PORT)
-    checks.allowed(0, "a pod to its own node, which has no endpoint", seen, server="solo")
-    seen = n2.http(n2.address, NODE_PORT)
-    if lab.model == "vpc":
-        checks.allowed(0, "that node to itself", seen, server="solo")
-    else:
-        checks.blocked(0, "that node to itself", seen)
-    checks.blocked(46, "a VPC server to it", lab.host("vm-1").http(n2.address, NODE_PORT))
-    seen = lab.pod("client").http(n1.address, NODE_PORT)
-    if lab.model == "vpc":
-        checks.blocked(48, "a pod to its own node, which has an endpoint", seen)
-    else:
-        checks.allowed(49, "a pod to its own node, which has an endpoint", seen, server="solo")
+    by_node_port(lab, checks, CAST, in_ipvs_mode=True)
+    seen = lab.host("vm-1").http(lab.node("n2").address, NODE_PORT)
+    checks.dropped(46, "a VPC server to a node without the pod", seen)
+    lab.apply(BALANCED)
+    by_balancer(lab, checks, CAST, 52, "elb-seeing", 90)
+    by_balancer(lab, checks, CAST, 58, "elb-own", 90)
 
 
 def shared_balancer(lab: RunningLab, checks: Checks, client: Host, node: Host) -> None:
