@@ -144,6 +144,11 @@ def source_ranges(lab: RunningLab, checks: Checks, server: Host, peer: Host) -> 
     dedicated = lab.host("elb-dedicated").address
     checks.allowed(66, "loadBalancerSourceRanges: a client that is listed", peer.http(dedicated, 82), server=WEB)
     checks.dropped(66, "and one that is not", server.http(dedicated, 82))
+    checks.dropped(66, "nor is a pod, whoever serves it", lab.pod("client-3").http(dedicated, 82))
+    lab.apply(balanced("shared", "union", 82, "Cluster", ranges=ranges))
+    shared = lab.host("elb-shared").address
+    checks.allowed(66, "by a shared balancer: one that is listed", peer.http(shared, 82), server=WEB)
+    checks.dropped(66, "and one that is not", server.http(shared, 82))
 
 
 def past_the_security_group(lab: RunningLab, checks: Checks, server: Host) -> None:

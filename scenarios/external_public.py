@@ -72,7 +72,9 @@ def by_dnat(lab: RunningLab, checks: Checks, inet: Host) -> None:
     seen = inet.http(DNAT_EIP, 80)
     checks.allowed(67, "the same, Local: the pod sees the client", seen, source=inet.address, server=WEB)
     if lab.model == "vpc":
-        checks.blocked(68, "a pod to the DNAT Service, Local", lab.pod("client-3").http(DNAT_EIP, 80))
+        for client in (lab.pod("client-1"), lab.pod("client-3")):
+            title = f"a pod of {client.node} to the DNAT Service, Local"
+            checks.blocked(68, title, client.http(DNAT_EIP, 80, timeout=1.0))
 
 
 def own_eip(lab: RunningLab, checks: Checks) -> None:
