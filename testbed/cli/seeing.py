@@ -13,7 +13,7 @@ import click
 from testbed.cli.choosing import chosen_lab
 from testbed.cli.completing import complete_switches
 from testbed.cli.options import Format, OutputFile, lab_option, output_option
-from testbed.cli.output import is_document, show, show_document
+from testbed.cli.output import is_document, show, show_document, warn
 from testbed.observe.status import Bridge, View
 from testbed.operations.errors import BadRequestError
 
@@ -136,7 +136,12 @@ def _render_graph(view: View, kind: str, layers: tuple[str, ...]) -> str:
     picture = add_layers(picture, view.memory, view.fabric, view.clusters, layers)
     if kind == "mermaid":
         return render_mermaid(picture)
-    return render_svg(picture) if kind == "svg" else render_html(picture, read_details(view, picture), layers)
+    if kind == "svg":
+        return render_svg(picture)
+    missing: list[str] = []
+    page = render_html(picture, read_details(view, picture, missing.append), layers)
+    warn(f"without its flows: {text}" for text in missing)
+    return page
 
 
 def _of_table(flows: Sequence[FlowLine], table: str | None) -> list[FlowLine]:

@@ -115,11 +115,18 @@ def _ask(rundir: RunDir, bridge: Bridge, command: str) -> str:
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=LIMIT + 5, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EmulationError(f"{bridge.namespace}/{bridge.name} does not answer: {error}") from error
+        raise silent(f"{bridge.namespace}/{bridge.name}", str(error)) from error
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise EmulationError(f"{bridge.namespace}/{bridge.name} does not answer on {socket}: {reason[0]}")
+        raise silent(f"{bridge.namespace}/{bridge.name}", reason[0])
     return done.stdout
+
+
+def silent(switch: str, reason: str) -> EmulationError:
+    """Of a switch that does not answer, with what to do."""
+    return EmulationError(
+        f"{switch} does not answer ({reason}); lab status says whether it runs, lab up or apply starts it again"
+    )
 
 
 def read_settled_flows(rundir: RunDir, bridge: Bridge) -> tuple[FlowLine, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from testbed.emulation.errors import EmulationError
 from testbed.emulation.processes import run_in
 from testbed.emulation.rundir import RunDir
 from testbed.model.desired import Listener
@@ -52,9 +53,12 @@ class _Found:
     listeners: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
-def read_details(view: View, picture: Picture) -> dict[str, Detail]:
-    """By the box's id. Raises ``EmulationError`` when a switch or a namespace does not answer."""
-    found = _read(view)
+def read_details(view: View, picture: Picture, missing: Callable[[str], None] = lambda _: None) -> dict[str, Detail]:
+    """By the box's id. ``missing`` is told of each switch that does not answer: its flows are not in.
+
+    Raises ``EmulationError`` when a namespace can't be entered.
+    """
+    found = _read(view, missing)
     owners = Owners.of(view.memory)
     return {box.id: _detail(view, found, owners, box) for box in boxes_of(picture)}
 
@@ -74,12 +78,15 @@ def boxes_of(picture: Picture) -> Iterator[Box]:
         yield Box("tunnel", tunnel.title, (), id=tunnel.id)
 
 
-def _read(view: View) -> _Found:
+def _read(view: View, missing: Callable[[str], None]) -> _Found:
     found = _Found()
     for bridge in view.bridges:
         place = f"{bridge.namespace}/{bridge.name}"
-        for flow in read_flows(view.rundir, bridge):
-            found.flows[owner_id(flow.owner)].append((place, flow))
+        try:
+            for flow in read_flows(view.rundir, bridge):
+                found.flows[owner_id(flow.owner)].append((place, flow))
+        except EmulationError as error:
+            missing(str(error))
     found.hosts.update({node.owner: node.name for node in view.memory.nodes})
     found.hosts.update({host.owner: host.name for host in view.memory.hosts})
     for pod in view.memory.pods:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from testbed.emulation.errors import EmulationError
 from testbed.emulation.processes import run_in
 from testbed.emulation.state import Datapath
+from testbed.observe.flows import silent
 from testbed.observe.status import View
 from testbed.observe.trace.switches import Switch
 from testbed.observe.zones import zone_names
@@ -65,15 +67,20 @@ class TrackedConnection:
 
 def read_tracked(view: View, namespace: str) -> Iterator[TrackedConnection]:
     """Of the switch there, and of the kernel where that tracks by itself. Raises ``EmulationError``."""
-    names = zone_names(view, namespace)
-    switch = Switch(view.rundir, namespace)
-    try:
-        yield from parse_tracked(switch.call("dpctl/dump-conntrack"), namespace, names)
-    finally:
-        switch.close()
+    yield from parse_tracked(_dump(view, namespace), namespace, zone_names(view, namespace))
     if view.state is not None and view.state.datapath is Datapath.USERSPACE and _has_firewall(view, namespace):
         done = run_in(view.rundir, namespace, ("conntrack", "-L"), 10.0)
         yield from parse_kernel(done.stdout, namespace)
+
+
+def _dump(view: View, namespace: str) -> str:
+    switch = Switch(view.rundir, namespace)
+    try:
+        return switch.call("dpctl/dump-conntrack")
+    except EmulationError as error:
+        raise silent(f"the Open vSwitch of {namespace}", str(error)) from error
+    finally:
+        switch.close()
 
 
 def _has_firewall(view: View, namespace: str) -> bool:
