@@ -134,6 +134,8 @@ def _unknown(view: View, word: str, namespace: str, error: BadRequestError | Non
     wanted = find_kind(kind).name if kind else ""
     if error is not None and wanted in _HOSTS:
         return error
+    if wanted in ("", "Pod") and (pending := _pending(view, name, namespace)) is not None:
+        return BadRequestError(f"pod {name} is Pending and has no address: {pending}")
     if wanted in ("", "Service") and any(one.name == name for one in view.memory.lab.services):
         return BadRequestError(f"Service {name} has no address of its own (headless); name one of its pods")
     near = get_close_matches(name, _names(view, wanted), n=1)
@@ -142,6 +144,12 @@ def _unknown(view: View, word: str, namespace: str, error: BadRequestError | Non
         return BadRequestError(f"there is no pod, node, server, host, Service, balancer or elastic IP {name}; {hint}")
     where = f" in namespace {namespace}" if find_kind(kind).namespaced else ""
     return BadRequestError(f"there is no {wanted} {name} with an address{where}; {hint}")
+
+
+def _pending(view: View, name: str, namespace: str) -> str | None:
+    """Why the pod of this name runs nowhere; None for one that does, and where there is none."""
+    pods = (pod for pod in view.memory.pods if (pod.namespace, pod.name) == (namespace, name))
+    return next((pod.pending for pod in pods if pod.address is None or pod.node is None), None)
 
 
 def _names(view: View, kind: str) -> list[str]:

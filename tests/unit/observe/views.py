@@ -16,10 +16,13 @@ from testbed.operations.sources import SourceText
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def view_of(topology: str, model: str, root: Path) -> View:
-    """The lab of ``topologies/<topology>.yaml`` as it is right after ``lab up``; ``root``: for its run directory."""
+def view_of(topology: str, model: str, root: Path, more: str = "") -> View:
+    """The lab of ``topologies/<topology>.yaml`` as it is right after ``lab up``; ``root``: for its run directory.
+
+    ``more``: documents besides.
+    """
     path = f"topologies/{topology}.yaml"
-    sources = (SourceText(path, with_model((ROOT / path).read_text(), model)),)
+    sources = (SourceText(path, with_model((ROOT / path).read_text(), model) + more),)
     plan = plan_lab(load_sources(sources).lab, Ledger(), 1, "userspace", 0.0)
     rundir = RunDir.of(topology, root)
     rundir.make()
