@@ -223,6 +223,18 @@ def cooling(lab: RunningLab, checks: Checks) -> None:
     checks.that(17, "more NICs are idle than the pool wants: bound until they have cooled down",
                 len(lab.nics("n3")) == bound and len(idle) > 4, f"{bound} NICs, more than 4 idle",
                 f"{len(lab.nics('n3'))} NICs, {len(idle)} idle")  # fmt: skip
+    lab.set_cluster("warmPool: {nicCooldownSeconds: 1}")
+    left = lab.until(lambda: nics_again(lab, fewer_than=bound), 20.0, "idle NICs to be given back")
+    checks.equal(17, "cooled down they are given back, but for the ten that are always bound", left, 10)
+    answer = lab.pods("app=web")[0].ping(lab.pods("app=late")[0].address)
+    checks.allowed(17, "pods keep theirs", answer)
+
+
+def nics_again(lab: RunningLab, fewer_than: int) -> int:
+    """How many NICs n3 has by now, 0 while that is not less."""
+    lab.again()
+    count = len(lab.nics("n3"))
+    return count if count < fewer_than else 0
 
 
 def late_pods(lab: RunningLab) -> list[Host]:

@@ -182,12 +182,16 @@ class InternetHost:
 
 @dataclass(frozen=True, slots=True)
 class WarmPool:
-    """Pre-binding of sub-ENIs (numbers of NICs), as documented for Cloud Native Network 2.0."""
+    """Pre-binding of sub-ENIs (numbers of NICs), as documented for Cloud Native Network 2.0.
+
+    ``cooldown``: seconds for which a NIC whose pod has left is not given back; a new pod may have it at once.
+    """
 
     minimum: int = 10
     maximum: int = 0
     warm: int = 2
     above_warm: int = 2
+    cooldown: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)

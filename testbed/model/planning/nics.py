@@ -10,7 +10,7 @@ from testbed.model.cloud import Cluster, Subnet
 from testbed.model.planning.allocator import Allocator, ExhaustedError
 from testbed.model.planning.ledger import BoundNic
 from testbed.model.planning.resolved import PlannedNic, PlannedNode
-from testbed.model.planning.warm_pool import COOLDOWN_SECONDS, nics_to_bind, nics_to_unbind
+from testbed.model.planning.warm_pool import nics_to_bind, nics_to_unbind
 
 
 class NodeNics:
@@ -76,13 +76,14 @@ class NodeNics:
         if self._node.pool.bare_metal:
             self._nics = [nic for nic in self._nics if nic.pod]
             return
-        for _ in range(nics_to_bind(self.used, len(self._nics), self.quota, self._node.pool.warm_pool)):
+        pool = self._node.pool.warm_pool
+        for _ in range(nics_to_bind(self.used, len(self._nics), self.quota, pool)):
             try:
                 self._bind("", None)
             except ExhaustedError:
                 return  # pre-binding is best effort; the pod that needs the address is told
-        surplus = nics_to_unbind(self.used, len(self._nics), self.quota, self._node.pool.warm_pool)
-        cooled = [nic for nic in self._nics if not nic.pod and self._now - nic.idle_since >= COOLDOWN_SECONDS]
+        surplus = nics_to_unbind(self.used, len(self._nics), self.quota, pool)
+        cooled = [nic for nic in self._nics if not nic.pod and self._now - nic.idle_since >= pool.cooldown]
         for nic in cooled[:surplus]:
             self._release(nic)
 

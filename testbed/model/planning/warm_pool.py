@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from testbed.model.cloud import WarmPool
 
-COOLDOWN_SECONDS = 120.0
-"""A NIC whose pod left may be reused at once, and is released only after this long unused."""
-
 
 def nics_to_bind(used: int, bound: int, quota: int, pool: WarmPool) -> int:
     """NICs to pre-bind on a node with ``used`` of ``bound`` NICs in use and a flavour quota of ``quota``."""

@@ -217,6 +217,7 @@ def _warm_pool(spec: WarmPoolSpec | None, quota: int) -> WarmPool:
         _number(spec.nic_maximum_target, quota),
         spec.nic_warm_target,
         spec.nic_max_above_warm_target,
+        spec.nic_cooldown_seconds,
     )
 
 

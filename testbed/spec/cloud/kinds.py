@@ -176,6 +176,9 @@ class WarmPoolSpec(Part):
     nic_maximum_target: Target = Field(default=0, description="0: no limit.")
     nic_warm_target: Count = 2
     nic_max_above_warm_target: Count = 2
+    nic_cooldown_seconds: Annotated[int, Field(ge=0, le=86400)] = Field(
+        default=120, description="How long a NIC stays bound after its pod has gone; two minutes on the real nodes."
+    )
 
 
 class NodePoolSpec(Part):

@@ -150,6 +150,8 @@ def test_a_nic_is_reused_at_once_and_released_only_after_its_cooldown() -> None:
     assert addresses(again)["api-0"] in addresses(first).values()
     later = plan(replace(ten, stateful_sets=()), gone, NOW + 200)
     assert later.nodes[0].nics == ()
+    hasty = cluster(NetworkModel.ENI, nodes=1, pool=replace(pool, warm_pool=WarmPool(0, 0, 0, 0, cooldown=5)))
+    assert plan(replace(ten, stateful_sets=(), clusters=(hasty,)), gone, NOW + 7).nodes[0].nics == ()
 
 
 def test_a_static_address_waits_five_minutes_for_its_pod() -> None:
