@@ -75,7 +75,24 @@ def hairpin(lab: RunningLab, checks: Checks, address: str) -> None:
                 ", ".join(sorted(servers)))  # fmt: skip
 
 
+NOBODY = """
+apiVersion: v1
+kind: Service
+metadata: {name: nobody}
+spec:
+  type: NodePort
+  selector: {app: nobody}
+  ports: [{port: 80, targetPort: 8080, nodePort: 30098}]
+"""
+
+
 def no_endpoints(lab: RunningLab, checks: Checks, near: Host) -> None:
+    lab.apply(NOBODY)
+    node, server = lab.node("n3"), lab.host("vm-1")
+    for client, address in ((node, node.address), (near, node.address), (server, node.address)):
+        seen = client.http(address, 30098)
+        checks.refused(0, f"{client} to a NodePort without endpoints: refused at once", seen)
+    checks.refused(0, "a node to a Service without endpoints", node.http(lab.service("empty").cluster_ip, 80))
     seen = near.http(lab.service("empty").cluster_ip, 80)
     checks.refused(0, "a Service without endpoints refuses at once", seen)
     checks.that(0, "and does not keep anybody waiting", seen.milliseconds < 1000, "under 1 s",

@@ -145,6 +145,13 @@ def tls(lab: RunningLab, checks: Checks, client: Host, elb: Host) -> None:
         checks.equal(72, f"{title}: the answer", answer.server or str(answer.status), server)
     shown = lab.https(client, elb, "nobody.test", "nobody.test").certificate
     checks.equal(76, "two default certificates on one port: the earliest Ingress's", shown, "default.test")
+    lab.delete("ingress/secure")
+
+    def certificate() -> str:
+        return lab.https(client, elb, "nobody.test", "foo.bar.com").certificate
+
+    lab.until(lambda: certificate() != "default.test", LIMIT, "the next Ingress to decide")
+    checks.equal(76, "that Ingress deleted: the next one's", certificate(), "later.test")
 
 
 def under_load(lab: RunningLab, checks: Checks, client: Host, elb: Host) -> None:
