@@ -47,6 +47,8 @@ class Load:
                     self.failed.append(str(error) or type(error).__name__)
 
     def _ask(self, requests: int) -> None:
+        """On one connection. One that the server closes while a further request is on its way is no failure: clients
+        ask again on another (RFC 9112, 9.3.1), here with the next call."""
         connection = http.client.HTTPConnection(str(self.address), self.port)
         with inside(self.namespace, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as client:
             client.settimeout(TIMEOUT)
@@ -54,10 +56,14 @@ class Load:
             connection.sock = client
             for number in range(requests):
                 last = number == requests - 1 or self._ended.is_set()
-                connection.request(
-                    "GET", "/", headers={"Host": self.host, "Connection": "close" if last else "keep-alive"}
-                )
-                answer = connection.getresponse()
+                headers = {"Host": self.host, "Connection": "close" if last else "keep-alive"}
+                try:
+                    connection.request("GET", "/", headers=headers)
+                    answer = connection.getresponse()
+                except ConnectionError:
+                    if number == 0:
+                        raise
+                    return
                 body = answer.read()
                 self._note(answer.status, body.decode(errors="replace"))
                 if last or answer.will_close:

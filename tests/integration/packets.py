@@ -61,7 +61,11 @@ def connect(
         if source_port:
             made.bind(("0.0.0.0", source_port))
         made.settimeout(limit)
-        made.connect((str(address), port))
+        try:
+            made.connect((str(address), port))
+        except OSError:
+            made.close()  # else the kernel goes on trying, and some later test's server is asked
+            raise
         return made
 
     try:

@@ -1,4 +1,4 @@
-"""The command line on a real lab, as a user types it: everything through ``python -m testbed.cli``."""
+"""The command line on a real lab, as a user types it: everything through ``python -m testbed``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Shell:
         self.name = name
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, "-P", "-m", "testbed.cli", *arguments]
+        command = [sys.executable, "-P", "-m", "testbed", *arguments]
         return subprocess.Popen(
             command,
             cwd=ROOT,

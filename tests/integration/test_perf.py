@@ -27,7 +27,7 @@ QUICK = ("--rounds", "1", "--seconds", "1", "--path", "other-node,cluster-ip")
 
 
 def start(root: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-P", "-m", "testbed.cli", "perf", *arguments]
+    command = [sys.executable, "-P", "-m", "testbed", "perf", *arguments]
     environment = {**os.environ, "CNLAB_RUN_ROOT": str(root), "NO_COLOR": "1"}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -68,6 +68,7 @@ RULES = {
     "testbed.guide": Rule((*_BELOW_THE_COMMAND_LINE, "testbed.scenario")),
     "testbed.bench": Rule(_BELOW_THE_COMMAND_LINE),
     "testbed.perf": Rule((*_BELOW_THE_COMMAND_LINE[:-1], "testbed.scenario")),
+    "testbed.__main__": Rule(("testbed.cli",)),
     "testbed.cli": Rule(("testbed",), ("click", "rich")),
     "controllers": Rule(("testbed.model",)),
     "scenarios": Rule(("testbed.scenario", "testbed.guide")),
