@@ -228,7 +228,17 @@ def _show_typed(rundir: RunDir, commands: Sequence[Command], pausing: bool) -> N
     from testbed.report.guides import render_typed
 
     if pausing:
-        _show(*(render_typed(command, _named(rundir), "cyan") for command in commands))
+        _show(*(render_typed(_resolved(rundir, command), _named(rundir), "cyan") for command in commands))
+
+
+def _resolved(rundir: RunDir, command: Command) -> Command:
+    """With addresses, to be copied; as it is where an object comes into being only by a command before it."""
+    from testbed.guide.running import resolve
+
+    try:
+        return resolve(rundir, command)
+    except BadRequestError:
+        return command
 
 
 def _named(rundir: RunDir) -> str:

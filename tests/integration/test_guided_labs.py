@@ -50,6 +50,7 @@ def test_leaving_in_the_middle_keeps_the_lab(shell: Shell) -> None:
     try:
         begun = shell("labs", "start", "vxlan", "--step", stdin="\n\nq\n")
         assert "Step 3." in begun.stdout
+        assert "{" not in begun.stdout.partition("Step 1.")[2], "commands to be copied have addresses"
         assert "Your turn" not in begun.stdout
         assert "the lab stays up; lab labs check vxlan looks at your part" in begun.stdout
         listed = {item["name"]: item for item in shell.json("labs")}
