@@ -33,11 +33,13 @@ def render_typed(command: Command, lab: str, style: str) -> Text:
 def render_ran(ran: Ran, lab: str = "") -> Iterator[Text]:
     """The command as typed (``lab``: to be named), and what it said, cut where the guide says so."""
     yield render_typed(ran.command, lab, "bold cyan")
+    if ran.command.background:
+        yield Text("    (begun before the others of this step, and ended after them)", style="dim")
     lines = ran.output.rstrip().splitlines()
     for line in lines[: ran.command.lines]:
         yield Text(f"    {line}")
     if len(lines) > ran.command.lines:
-        yield Text(f"    ... and {len(lines) - ran.command.lines} lines more", style="dim")
+        yield Text(f"    ... and {len(lines) - ran.command.lines} more", style="dim")
     if ran.status and not ran.command.background:
         yield Text(f"    (exit status {ran.status})", style="dim")  # curl -s says nothing when nobody answers
     if ran.problem:

@@ -12,7 +12,8 @@ from testbed.cli import main
 from testbed.emulation.rundir import RunDir
 from testbed.guide import Command, Guide
 from testbed.guide.registry import ROOT, UnknownGuideError, find_guides, load_guide
-from testbed.guide.running import arguments_of, typed
+from testbed.guide.running import Ran, arguments_of, typed
+from testbed.report.guides import render_ran
 
 NAMES = find_guides()
 
@@ -65,3 +66,19 @@ def test_a_command_is_shown_as_it_is_typed() -> None:
 def test_an_unknown_name_is_told_what_is_near() -> None:
     with pytest.raises(UnknownGuideError, match="did you mean vxlan"):
         load_guide("vxlam")
+
+
+def test_what_a_command_came_to_is_told_with_what_its_output_does_not_say() -> None:
+    """``curl -s`` says nothing when nobody answers; what is begun first in the background is shown last."""
+    silent = Ran(Command("lab exec web-0 -- curl -s -m 1 10.0.0.1", status=28), "", 28)
+    assert [str(line) for line in render_ran(silent)][-1] == "    (exit status 28)"
+    watching = Ran(
+        Command("lab exec n1 -- tcpdump", background=True, lines=1), "one\ntwo\n", 0, "no 'x' in what it shows"
+    )
+    assert [str(line).strip() for line in render_ran(watching)] == [
+        "$ lab exec n1 -- tcpdump &",
+        "(begun before the others of this step, and ended after them)",
+        "one",
+        "... and 1 more",
+        "this is not what the guide says: no 'x' in what it shows",
+    ]
