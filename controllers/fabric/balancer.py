@@ -15,7 +15,8 @@ address, in the same zone as a second connection, and the member's security grou
 Round-robin and least-connections are OVS's select group: by the connection's hash, with the members' weights.
 Source-ip and sticky listeners pick by the low bits of the client's address, so that a client stays with its member.
 A listener with no members drops: Open vSwitch 3.1 can't make a TCP reset. A member that dials its own balancer and is
-chosen gets a packet from itself and doesn't answer, as documented for the real one.
+chosen gets a packet from itself and doesn't answer, as documented for the real one; of one that is DISGUISED it gets
+the balancer's address, and answers.
 """
 
 from __future__ import annotations

@@ -111,7 +111,8 @@ class Eni:
     ``security_groups`` is aggregated (union of rules); an empty tuple with ``filtered`` means nothing is allowed
     in or out, ``filtered=False`` (internet hosts, load balancers) means no security group applies.
     ``source_dest_check`` on: only packets from/to ``address`` pass; off: the ENI may forward for others, and send for
-    the addresses of ``sends_for`` (a node's container blocks), or for anybody's when that is empty.
+    the addresses of ``sends_for`` (a node's container blocks, a shared balancer's second address), or for anybody's
+    when that is empty.
     ``internet hosts`` are ENIs of network 0 without a subnet.
     """
 
