@@ -57,7 +57,8 @@ def wait_parted(rundir: RunDir, partings: tuple[Plan, ...]) -> None:
     with the link; one that nobody confirms is waited for no longer than ``CONFIRM_LIMIT``.
     """
     ending = partings[-1].observed.terminating
-    grace = max(each.termination_grace_seconds for each in partings[0].workloads.workloads if each.uid in ending)
+    graces = (each.termination_grace_seconds for each in partings[0].workloads.workloads if each.uid in ending)
+    grace = max(graces, default=0)
     wait_stopped(rundir, ending, grace + KILL_LIMIT)
     own = [rundir.namespace(pod.host) for pod in partings[0].pods if pod.uid in ending and not pod.host_network]
     with suppress(WaitedInVainError):
