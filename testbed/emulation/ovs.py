@@ -86,6 +86,19 @@ class OpenVSwitches:
         for switch in wanted:
             interrupts.check()
             self._await_configured(switch, 1)
+            if self._datapath is Datapath.USERSPACE:
+                self._track_by_flags(switch)
+
+    def _track_by_flags(self, switch: Switch) -> None:
+        """Connections are followed by TCP's flags alone, not by its sequence numbers too.
+
+        A client asks a pod's Service from a port from which it asked the pod itself half a minute before: the pod, in
+        TIME-WAIT, answers with the numbers of then and is reset, and the client's second try goes through. Open vSwitch
+        3.1 takes the numbers of then for the connection's, follows it no further, and long after it was closed makes
+        the Service's address of what the pod answers to that port. The kernel's tracking knows this case.
+        """
+        with JsonRpc(self._rundir.ovs(switch.namespace) / "ovs-vswitchd.ctl") as control:
+            control.call("dpctl/ct-disable-tcp-seq-chk")
 
     def change(self, pairs: Sequence[tuple[Switch, Switch]]) -> None:
         """Make each (found, wanted) into wanted, in one transaction each; then wait for all and check them."""

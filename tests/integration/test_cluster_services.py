@@ -240,6 +240,23 @@ def test_a_port_that_asked_a_service_may_ask_its_endpoint_next(stage: Stage) -> 
     until(direct, 20, "an answer from the endpoint itself")
 
 
+def test_ports_that_asked_an_endpoint_its_service_and_it_again(stage: Stage) -> None:
+    """The endpoint, asked first, is in TIME-WAIT when it is asked by the Service: it answers with old numbers once.
+
+    By chance, as the numbers are: hence several ports.
+    """
+    endpoint, address = stage.address("far-0"), stage.cluster_ip("far")
+    answered = Seen("connected", stage.address("cli-0"), "far-0")
+
+    def asks(where: IPv4Address, port: int, source_port: int) -> bool:
+        return connect(stage.lab, "cli-0", where, port, stage.servers, PATIENCE, source_port) == answered
+
+    ports = range(46000, 46016)
+    for where, port in ((endpoint, 8080), (address, 80), (endpoint, 8080)):
+        for source_port in ports:
+            until(lambda w=where, p=port, s=source_port: asks(w, p, s), 5, f"{where} to answer port {source_port}")  # type: ignore[misc]
+
+
 def ask(stage: Stage, source: str, address: IPv4Address, port: int) -> tuple[str, IPv4Address] | str:
     """One UDP question; who answered and whose address it saw, or what went wrong."""
     servers = {name: serve(stage.lab, name, 5353, socket.SOCK_DGRAM) for name in ("web-0", "web-1")}
