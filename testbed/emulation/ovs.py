@@ -86,8 +86,7 @@ class OpenVSwitches:
         for switch in wanted:
             interrupts.check()
             self._await_configured(switch, 1)
-            if self._datapath is Datapath.USERSPACE:
-                self._track_by_flags(switch)
+            self._track_by_flags(switch)
 
     def _track_by_flags(self, switch: Switch) -> None:
         """Connections are followed by TCP's flags alone, not by its sequence numbers too.
@@ -95,8 +94,11 @@ class OpenVSwitches:
         A client asks a pod's Service from a port from which it asked the pod itself half a minute before: the pod, in
         TIME-WAIT, answers with the numbers of then and is reset, and the client's second try goes through. Open vSwitch
         3.1 takes the numbers of then for the connection's, follows it no further, and long after it was closed makes
-        the Service's address of what the pod answers to that port. The kernel's tracking knows this case.
+        the Service's address of what the pod answers to that port. The kernel's tracking knows this case. There is
+        nothing to set before the first bridge.
         """
+        if self._datapath is not Datapath.USERSPACE or not switch.bridges:
+            return
         with JsonRpc(self._rundir.ovs(switch.namespace) / "ovs-vswitchd.ctl") as control:
             control.call("dpctl/ct-disable-tcp-seq-chk")
 
@@ -109,6 +111,7 @@ class OpenVSwitches:
         for _, wanted in pairs:
             interrupts.check()
             self._await_configured(wanted, numbers[wanted.namespace])
+            self._track_by_flags(wanted)
 
     def _change_one(self, found: Switch, wanted: Switch) -> int:
         rows = self._transact(
