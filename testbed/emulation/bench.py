@@ -23,7 +23,7 @@ from pathlib import Path
 
 from testbed.emulation.changes import plan_changes
 from testbed.emulation.doctor import has_kernel_datapath
-from testbed.emulation.errors import EmulationError
+from testbed.emulation.errors import EmulationError, NoSuchLabError
 from testbed.emulation.ovs import ovs_environment
 from testbed.emulation.ownership import find_processes
 from testbed.emulation.processes import run_in
@@ -115,7 +115,8 @@ def measure_plain(switches: int, hosts: int) -> Plain:
             raise EmulationError(f"plain Mininet failed: {ran.stderr.strip()[-500:]}")
         return Plain(**json.loads(ran.stdout.strip().split("\n")[-1]))
     finally:
-        tear_down(rundir)
+        with suppress(NoSuchLabError):  # it could not be made, which is being reported
+            tear_down(rundir)
 
 
 def median(runs: Sequence[Measured]) -> Measured:
