@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from scenarios.parts.local_policy import Cast, by_balancer, by_node_port
+from scenarios.parts.local_policy import Cast, behind, by_balancer, by_node_port
 from testbed.scenario import Checks, Host, RunningLab, scenario
 
 WEB = ("web-0", "web-1")
 INGRESS_PORT, NODE_PORT = 8000, 30095
 CAST = Cast("n1", "n2", "n3", "client", "client-2", "198.51.100.11", "198.51.100.12", NODE_PORT)
 
-BALANCED = """
+BALANCERS = """
 apiVersion: cnlab.dev/v1
 kind: LoadBalancer
 metadata: {name: elb-own}
@@ -19,32 +19,11 @@ apiVersion: cnlab.dev/v1
 kind: LoadBalancer
 metadata: {name: elb-seeing}
 spec: {subnet: servers, class: shared}
----
-apiVersion: v1
-kind: Service
-metadata:
-  name: solo-own
-  annotations: {kubernetes.io/elb.class: performance, kubernetes.io/elb.id: elb-own}
-spec:
-  type: LoadBalancer
-  externalTrafficPolicy: Local
-  selector: {app: solo}
-  ports: [{port: 90, targetPort: 8080}]
----
-apiVersion: v1
-kind: Service
-metadata:
-  name: solo-seeing
-  annotations:
-    kubernetes.io/elb.class: union
-    kubernetes.io/elb.id: elb-seeing
-    kubernetes.io/elb.enable-transparent-client-ip: "true"
-spec:
-  type: LoadBalancer
-  externalTrafficPolicy: Local
-  selector: {app: solo}
-  ports: [{port: 90, targetPort: 8080}]
 """
+SERVICES = (
+    behind("elb-own", "performance", "solo-own", "port: 90"),
+    behind("elb-seeing", "union", "solo-seeing", "port: 90", keeps_client=True),
+)
 
 
 @scenario("topologies/ipvs.yaml")
@@ -65,7 +44,7 @@ def local_policy(lab: RunningLab, checks: Checks) -> None:
     by_node_port(lab, checks, CAST, in_ipvs_mode=True)
     seen = lab.host("vm-1").http(lab.node("n2").address, NODE_PORT)
     checks.dropped(46, "a VPC server to a node without the pod", seen)
-    lab.apply(BALANCED)
+    lab.apply(BALANCERS, *SERVICES)
     by_balancer(lab, checks, CAST, 52, "elb-seeing", 90)
     by_balancer(lab, checks, CAST, 58, "elb-own", 90)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios.parts.local_policy import Cast, by_balancer, by_node_port
+from scenarios.parts.local_policy import Cast, behind, by_balancer, by_node_port
 from testbed.scenario import Checks, RunningLab, scenario
 
 WORKLOAD = """
@@ -12,43 +12,13 @@ metadata: {name: solo, labels: {app: solo}}
 spec:
   nodeName: n1
   containers: [{name: echo, image: echo, ports: [{containerPort: 8080}]}]
----
-apiVersion: v1
-kind: Service
-metadata:
-  name: solo
-  annotations:
-    kubernetes.io/elb.class: union
-    kubernetes.io/elb.id: elb-shared
-    kubernetes.io/elb.enable-transparent-client-ip: "true"
-spec:
-  type: LoadBalancer
-  externalTrafficPolicy: Local
-  selector: {app: solo}
-  ports: [{port: 90, targetPort: 8080, nodePort: 30095}]
----
-apiVersion: v1
-kind: Service
-metadata:
-  name: solo-hidden
-  annotations: {kubernetes.io/elb.class: union, kubernetes.io/elb.id: elb-shared}
-spec:
-  type: LoadBalancer
-  externalTrafficPolicy: Local
-  selector: {app: solo}
-  ports: [{port: 91, targetPort: 8080}]
----
-apiVersion: v1
-kind: Service
-metadata:
-  name: solo-dedicated
-  annotations: {kubernetes.io/elb.class: performance, kubernetes.io/elb.id: elb-dedicated}
-spec:
-  type: LoadBalancer
-  externalTrafficPolicy: Local
-  selector: {app: solo}
-  ports: [{port: 90, targetPort: 8080}]
----
+"""
+SERVICES = (
+    behind("elb-shared", "union", "solo", "port: 90, nodePort: 30095", keeps_client=True),
+    behind("elb-shared", "union", "solo-hidden", "port: 91"),
+    behind("elb-dedicated", "performance", "solo-dedicated", "port: 90"),
+)
+ADDRESS = """
 apiVersion: cnlab.dev/v1
 kind: ElasticIP
 metadata: {name: for-n3}
@@ -62,7 +32,7 @@ CAST = Cast("n1", "n3", "n2", "client-1", "client-3", "198.51.100.11", "198.51.1
 @scenario("topologies/services.yaml", models=("tunnel", "vpc"))
 def local_policy(lab: RunningLab, checks: Checks) -> None:
     """Policy Local from inside the cluster, cell by cell"""
-    lab.apply(WORKLOAD)
+    lab.apply(WORKLOAD, ADDRESS, *SERVICES)
     lab.wait_ready()
     by_node_port(lab, checks, CAST)
     by_balancer(lab, checks, CAST, 52, "elb-shared", 90)

@@ -25,6 +25,24 @@ class Cast:
     node_port: int
 
 
+def behind(balancer: str, kind: str, name: str, port: str, keeps_client: bool = False) -> str:
+    """A LoadBalancer Service of policy Local for ``solo``. ``kind``: union (shared) or performance (dedicated);
+    ``port``: of its manifest, as ``port: 90``."""
+    kept = ', kubernetes.io/elb.enable-transparent-client-ip: "true"' if keeps_client else ""
+    return f"""
+apiVersion: v1
+kind: Service
+metadata:
+  name: {name}
+  annotations: {{kubernetes.io/elb.class: {kind}, kubernetes.io/elb.id: {balancer}{kept}}}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  selector: {{app: solo}}
+  ports: [{{{port}, targetPort: 8080}}]
+"""
+
+
 def by_node_port(lab: RunningLab, checks: Checks, cast: Cast, in_ipvs_mode: bool = False) -> None:
     """Models ``tunnel`` and ``vpc``. The two modes of kube-proxy differ in two cells, at a node without the pod."""
     _from_nodes(lab, checks, cast, own_answers=not in_ipvs_mode or lab.model == "vpc")
