@@ -27,7 +27,7 @@ def forget_decisions(rundir: RunDir, datapath: Datapath, namespaces: Iterable[st
         asked = []
         for namespace in namespaces:
             with suppress(JsonRpcError):
-                control = stack.enter_context(JsonRpc(rundir.ovs(namespace) / "ovs-vswitchd.ctl", _LIMIT))
+                control = stack.enter_context(JsonRpc(rundir.ovs_control(namespace), _LIMIT))
                 control.ask("revalidator/purge")
                 asked.append(control)
         for control in asked:

@@ -71,8 +71,7 @@ class OpenVSwitches:
 
     def wait_started(self, switches: Iterable[Switch]) -> None:
         for switch in switches:
-            directory = self._rundir.ovs(switch.namespace)
-            self._await_socket(switch, directory / "ovs-vswitchd.ctl", "ovs-vswitchd")
+            self._await_socket(switch, self._rundir.ovs_control(switch.namespace), "ovs-vswitchd")
 
     def configure(self, switches: Iterable[Switch]) -> None:
         """One transaction for each new switch with all its bridges and ports; then wait for all and check them."""
@@ -99,7 +98,7 @@ class OpenVSwitches:
         """
         if self._datapath is not Datapath.USERSPACE or not switch.bridges:
             return
-        with JsonRpc(self._rundir.ovs(switch.namespace) / "ovs-vswitchd.ctl") as control:
+        with JsonRpc(self._rundir.ovs_control(switch.namespace)) as control:
             control.call("dpctl/ct-disable-tcp-seq-chk")
 
     def change(self, pairs: Sequence[tuple[Switch, Switch]]) -> None:
@@ -135,7 +134,7 @@ class OpenVSwitches:
         for neighbour in neighbours:
             by_switch.setdefault(neighbour.namespace, []).append(neighbour)
         for namespace, entries in by_switch.items():
-            with JsonRpc(self._rundir.ovs(namespace) / "ovs-vswitchd.ctl") as control:
+            with JsonRpc(self._rundir.ovs_control(namespace)) as control:
                 control.call("tnl/neigh/aging", _LONGEST_AGING)
                 for entry in entries:
                     control.call("tnl/neigh/set", entry.bridge, str(entry.address), entry.mac)
@@ -157,7 +156,7 @@ class OpenVSwitches:
         directory = self._rundir.ovs(namespace)
         pid = read_pid(directory / "ovs-vswitchd.pid")
         with suppress(JsonRpcError, WaitedInVainError):
-            with JsonRpc(directory / "ovs-vswitchd.ctl", _EXIT_LIMIT) as control:
+            with JsonRpc(self._rundir.ovs_control(namespace), _EXIT_LIMIT) as control:
                 control.call("exit", "--cleanup")
             until(lambda: not is_running(self._rundir, pid), _EXIT_LIMIT, "ovs-vswitchd to end")
 

@@ -99,6 +99,10 @@ class RunDir:
     def ovs(self, namespace: str) -> Path:
         return self.path / "ovs" / checked_part(namespace)
 
+    def ovs_control(self, namespace: str) -> Path:
+        """Where the ``ovs-vswitchd`` of ``namespace`` takes commands (``ovs-appctl``)."""
+        return self.ovs(namespace) / "ovs-vswitchd.ctl"
+
     def etc(self, namespace: str) -> Path:
         return self.path / "etc" / checked_part(namespace)
 

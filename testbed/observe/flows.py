@@ -131,6 +131,6 @@ def silent(switch: str, reason: str) -> EmulationError:
 
 def read_settled_flows(rundir: RunDir, bridge: Bridge) -> tuple[FlowLine, ...]:
     """The same after the switch has brought its counters up to date, which it otherwise does about once a second."""
-    with JsonRpc(rundir.ovs(bridge.namespace) / "ovs-vswitchd.ctl") as control:
+    with JsonRpc(rundir.ovs_control(bridge.namespace)) as control:
         control.call("revalidator/wait")
     return read_flows(rundir, bridge)

@@ -101,7 +101,7 @@ def _passes(rundir: RunDir, namespaces: Sequence[str]) -> tuple[int, int]:
     received, recirculated = 0, 0
     for namespace in namespaces:
         found = None
-        with JsonRpc(rundir.ovs(namespace) / "ovs-vswitchd.ctl") as control, suppress(JsonRpcError):
+        with JsonRpc(rundir.ovs_control(namespace)) as control, suppress(JsonRpcError):
             found = _PASSES.search(str(control.call("dpif-netdev/pmd-stats-show")))
         if found:
             received, recirculated = received + int(found[1]), recirculated + int(found[2])

@@ -44,7 +44,7 @@ class Switch:
 
     @cached_property
     def _control(self) -> JsonRpc:
-        return JsonRpc(self.rundir.ovs(self.namespace) / "ovs-vswitchd.ctl", LIMIT)
+        return JsonRpc(self.rundir.ovs_control(self.namespace), LIMIT)
 
     def call(self, method: str, *arguments: str) -> str:
         """A command of ``ovs-appctl``. Raises ``EmulationError``."""
