@@ -5,8 +5,8 @@
 * deliver finds the balancer's address -> tracked in zone 7 -> balancer: new; an address range that the listener
   doesn't list is dropped here -> pick: one member, remembered -> balanced -> routing of the balancer's subnet ->
   the member, which sees the client. Its security groups are not asked (BYPASS), as the real balancer documents;
-  the member's zone remembers that balancer 7 brought the connection.
-* The member answers the client. egress_state[answer, brought by balancer 7] -> zone 7 makes the source 10.0.0.100
+  the VPC's zone remembers that balancer 7 brought the connection.
+* The member answers the client. egress_answer[brought by balancer 7] -> zone 7 makes the source 10.0.0.100
   again -> routing; towards the internet the balancer's elastic IP becomes the source.
 
 A listener that doesn't keep the client's address (DISGUISED) also gives the packet the balancer's own source
@@ -33,6 +33,7 @@ from controllers.fabric.fields import (
     HAIRPIN,
     NETWORK,
     ROUTE_TABLE,
+    SEEN,
     SOURCE_OWN,
 )
 from controllers.fabric.nat import PORTS, begins_nothing
@@ -89,9 +90,10 @@ def _balancer(balancer: FabricLoadBalancer, route_table: int) -> tuple[Flow, ...
         SetField(ROUTE_TABLE, route_table),
         SetField(ETH_SRC, balancer.mac),
         SetField(BALANCER, balancer.id),
+        SetField(SEEN, 0),
         SetField(SOURCE_OWN, 0),
     )
-    answer = match({BALANCED: balancer.id}, ct_state="+trk+rpl", eth_type=_IPV4)
+    answer = match({BALANCED: balancer.id}, eth_type=_IPV4)
     undo = "hop" if all(listener.keep_client for listener in balancer.listeners) else "balancer_return"
     track = Ct(BALANCER, table="balancer", nat=Nat())
     flows = [
@@ -100,7 +102,7 @@ def _balancer(balancer: FabricLoadBalancer, route_table: int) -> tuple[Flow, ...
             for to in _addressed(balancer)
         ),
         Flow(
-            "egress_state", 250, answer, (*here, SetField(HAIRPIN, 1), Ct(BALANCER, table=undo, nat=Nat())),
+            "egress_answer", 200, answer, (*here, SetField(HAIRPIN, 1), Ct(BALANCER, table=undo, nat=Nat())),
             owner=owner, note="answer of a member",
         ),
         *_known(balancer),

@@ -17,7 +17,7 @@ from controllers.fabric.fields import (
     NETWORK,
 )
 from controllers.fabric.view import FabricView
-from controllers.openflow import Action, Ct, Flow, InPort, Output, PushVlan, SetField, match
+from controllers.openflow import Action, Flow, InPort, Output, PushVlan, SetField, match
 from controllers.openflow.fields import ETH_DST, VLAN_VID
 from testbed.model.desired import INTERNET, Eni
 
@@ -45,8 +45,7 @@ def _receive(eni: Eni, profile: int, tracked: bool) -> Flow:
     actions: list[Action] = [SetField(ETH_DST, eni.mac), SetField(DST_PROFILE, profile)]
     if not tracked:
         return Flow("receive", 100, chosen, tuple(actions), "output", owner=eni.owner, note="no security group applies")
-    actions.append(Ct(DST_ENI, table="ingress_state"))
-    return Flow("receive", 100, chosen, tuple(actions), owner=eni.owner, note="track in the receiver's zone")
+    return Flow("receive", 100, chosen, tuple(actions), "ingress", owner=eni.owner, note="security groups apply")
 
 
 @lru_cache(1 << 15)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from controllers.fabric.fields import BALANCER, DST_ENI, HAIRPIN, NETWORK, SOURCE_OWN, SRC_ENI
+from controllers.fabric.fields import BALANCER, DST_ENI, HAIRPIN, NETWORK, SEEN, SOURCE_OWN, SRC_ENI
 from controllers.fabric.view import FabricView
 from controllers.openflow import CtClear, Flow, SetField, match
 from controllers.openflow.fields import IPV4_DST, IPV4_SRC
@@ -42,6 +42,7 @@ def _of_eni(binding: EipBinding, eni: Eni) -> tuple[Flow, Flow]:
         CtClear(),
         SetField(IPV4_SRC, binding.address),
         SetField(NETWORK, INTERNET),
+        SetField(SEEN, 0),
         SetField(SOURCE_OWN, 0),
         SetField(HAIRPIN, 1),
     )
@@ -62,7 +63,7 @@ def _of_balancer(balancer: FabricLoadBalancer) -> tuple[Flow, ...]:
     """Answers of its listeners' members and, when it has an ENI, what its layer-7 proxy sends."""
     address, public = balancer.address, balancer.eip
     assert public is not None
-    out = (SetField(IPV4_SRC, public), SetField(NETWORK, INTERNET))
+    out = (SetField(IPV4_SRC, public), SetField(NETWORK, INTERNET), SetField(SEEN, 0))
     into = (SetField(IPV4_DST, address), SetField(NETWORK, balancer.network))
     senders = [match({BALANCER: balancer.id}, ipv4_src=address)]
     if balancer.eni is not None:

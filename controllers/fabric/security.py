@@ -1,13 +1,22 @@
-"""Security groups: stateful allow lists, with a conntrack zone per ENI (its id).
+"""Security groups: stateful allow lists, with a conntrack zone per VPC (its id).
 
 10.0.0.5 (ENI 3) opens a connection to 10.0.0.9 (ENI 4):
 
-* egress tracks it in zone 3: new, so the *outbound* rules of ENI 3's profile decide (egress_rules) and the
-  connection is remembered there. Later packets are established and pass without being judged again, so a changed
-  outbound rule leaves them alone.
-* ingress_state comes after tracking in zone 4. The *inbound* rules of ENI 4's profile judge every packet of the
-  direction in which the connection was opened, not only the first: a tightened rule cuts it. accept remembers it.
-* The answer is +rpl in both zones and passes; so do errors (ICMP) about a known connection, which are +rel.
+* egress tracks it in the VPC's zone: new, so the *outbound* rules of ENI 3's profile decide (egress_rules) and the
+  connection is remembered. Later packets are established and pass without being judged again, so a changed outbound
+  rule leaves them alone.
+* The *inbound* rules of ENI 4's profile judge every packet of the direction in which the connection was opened, not
+  only the first: a tightened rule cuts it. accept notes that the receiver has let it in (ACCEPTED).
+* The answer is +rpl. Of a connection that was let in it passes on both sides; so do errors (ICMP) about it, +rel. Else
+  10.0.0.9 has never seen what it seems to answer: its own outbound rules judge, and the connection becomes its own.
+
+What both sides know is one connection in one place: a frame is looked up once on its way, for that is most of what the
+fabric costs. It is looked up again (table ingress) where the sender is not tracked, and where it is another connection
+on arrival: past a peering, a load balancer, an elastic IP or a NAT gateway, all of which end SEEN.
+
+A server that routes between two others of its VPC has one connection with both: the first of the two receivers accepts
+it for both. An opening segment (SYN) is judged even if its ports are those of a known connection, so who gets a freed
+address doesn't inherit what its former holder was allowed.
 
 Rules are flows per profile, a distinct set of groups. "Members of group g" are recognised by their profile: inbound
 by the sender's (only for its own address, never for what it forwards), outbound by looking the destination up in
@@ -20,33 +29,36 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from controllers.fabric.fields import (
+    ACCEPTED,
     BALANCED,
     BALANCER,
     BYPASS,
-    DST_ENI,
     DST_PROFILE,
     NETWORK,
+    SEEN,
     SOURCE_OWN,
-    SRC_ENI,
     SRC_PROFILE,
     SRC_TRACKED,
 )
 from controllers.fabric.numbering import port_masks
 from controllers.fabric.spoof_guard import OWNER
 from controllers.fabric.view import FabricView, Profile
-from controllers.openflow import Copy, Ct, Flow, Match, SetField, match
-from controllers.openflow.fields import Target, Value
+from controllers.openflow import Action, Copy, Ct, Flow, Match, SetField, match
+from controllers.openflow.fields import TCP_OPENS, Target, Value
 from testbed.model.desired import Direction, Eni, Protocol, SecurityRule
 
 _IPV4 = 0x0800
-_REMEMBER_OUT = Ct(SRC_ENI, commit=True)
-_REMEMBER_IN = Ct(DST_ENI, commit=True, sets=(Copy(BALANCER, BALANCED),))
+_REMEMBER_OUT = Ct(NETWORK, commit=True, force=True)
+"""With force an answer that is none opens a connection of its own."""
+
+_LET_IN = Ct(NETWORK, commit=True, sets=(Copy(BALANCER, BALANCED), SetField(ACCEPTED, 1)))
 
 Clauses = dict[Target, Value]
 
 
 def plan(view: FabricView) -> Iterator[Flow]:
-    yield from _states()
+    yield from _outbound()
+    yield from _inbound()
     members = _profiles_of_groups(view)
     remotes: set[str] = set()
     for profile in view.profiles.values():
@@ -59,30 +71,49 @@ def plan(view: FabricView) -> Iterator[Flow]:
 
 
 @lru_cache(1)
-def _states() -> tuple[Flow, ...]:
-    """What doesn't depend on any rule."""
-    track = match({SRC_TRACKED: 1}, eth_type=_IPV4)
+def _outbound() -> tuple[Flow, ...]:
+    """What doesn't depend on any rule, where the sender's part is decided."""
+    tracked = match({SRC_TRACKED: 1}, eth_type=_IPV4)
+    track = (SetField(SEEN, 1), Ct(NETWORK, table="egress_state"))
+    opens = match(ct_state="+trk+est", tcp_flags=TCP_OPENS)
     open_out = match({SRC_PROFILE: 0}, eth_type=_IPV4)
-    open_in = match({DST_PROFILE: 0}, eth_type=_IPV4)
-    bypass = match({BYPASS: 1}, ct_state="+trk-inv")
     return (
-        _flow("egress", 100, track, (Ct(SRC_ENI, table="egress_state"),), note="track in the sender's zone"),
+        _flow("egress", 100, tracked, track, note="track in its VPC's zone"),
         _flow("egress_state", 300, match(ct_state="+trk+inv"), note="no packet of any connection"),
+        _flow("egress_state", 220, match(ct_state="+trk+rpl"), goto="egress_answer", note="answer"),
+        _flow("egress_state", 210, opens, goto="egress_remote", note="new connection between known ports"),
         _flow("egress_state", 200, match(ct_state="+trk+est"), goto="hop", note="connection is known"),
         _flow("egress_state", 200, match(ct_state="+trk+rel"), goto="hop", note="about a known connection"),
         _flow("egress_state", 100, match(ct_state="+trk+new"), goto="egress_remote", note="new connection"),
+        _flow("egress_answer", 100, match({ACCEPTED: 1}), goto="hop", note="of a connection that was let in"),
         _flow("egress_rules", 100, open_out, (_REMEMBER_OUT,), "hop", note="no security group applies"),
+    )
+
+
+@lru_cache(1)
+def _inbound() -> tuple[Flow, ...]:
+    """What doesn't depend on any rule, where the receiver's part is decided."""
+    seen = match({SEEN: 1}, eth_type=_IPV4)
+    track = (Ct(NETWORK, table="ingress_state"),)
+    bypass = match({BYPASS: 1}, ct_state="+trk-inv")
+    open_in = match({DST_PROFILE: 0}, eth_type=_IPV4)
+    new = match(ct_state="+trk+new", eth_type=_IPV4)
+    just_remembered = match({SEEN: 1}, ct_state="-trk", eth_type=_IPV4)
+    return (
+        _flow("ingress", 200, seen, goto="ingress_state", note="the sender's connection is the receiver's"),
+        _flow("ingress", 100, match(eth_type=_IPV4), track, note="track in its VPC's zone"),
         _flow("ingress_state", 300, match(ct_state="+trk+inv"), note="no packet of any connection"),
         _flow("ingress_state", 200, match(ct_state="+trk+rpl"), goto="output", note="answer"),
         _flow("ingress_state", 200, match(ct_state="+trk+rel"), goto="output", note="about a known connection"),
         _flow("ingress_state", 150, bypass, goto="accept", note="a load balancer keeps the client's address"),
         _flow("ingress_rules", 100, open_in, goto="accept", note="no security group applies"),
-        _flow("accept", 100, match(ct_state="+trk+new", eth_type=_IPV4), (_REMEMBER_IN,), "output", note="remember"),
+        _flow("accept", 100, new, (_LET_IN,), "output", note="new connection, let in"),
+        _flow("accept", 100, just_remembered, (_LET_IN,), "output", note="remembered for the sender, let in"),
     )
 
 
 def _flow(
-    table: str, priority: int, what: Match, actions: tuple[Ct, ...] = (), goto: str | None = None, *, note: str
+    table: str, priority: int, what: Match, actions: tuple[Action, ...] = (), goto: str | None = None, *, note: str
 ) -> Flow:
     return Flow(table, priority, what, actions, goto, owner=OWNER, note=note)
 

@@ -24,7 +24,7 @@ from testbed.model.desired import (
     Protocol,
 )
 
-LAST_PROFILE = 0xFFFF
+LAST_ENI = LAST_PROFILE = 0xFFFF
 
 Place: TypeAlias = tuple[int, IPv4Address]
 """An address in a network (its id)."""
@@ -121,17 +121,24 @@ def listener_key(balancer: FabricLoadBalancer, protocol: Protocol, port: int) ->
 
 
 def _check_ids(state: FabricState) -> None:
-    zones: dict[int, str] = {}
-    numbered: list[Eni | FabricLoadBalancer] = [*state.enis, *state.load_balancers]
-    for each in numbered:
-        if not 1 <= each.id < NAT_ZONES:
-            raise StateError(f"{each.owner}: id {each.id} is not in 1..{NAT_ZONES - 1}")
-        if each.id in zones:
-            raise StateError(f"{each.owner} and {zones[each.id]} both have id {each.id}")
-        zones[each.id] = each.owner
+    _check_distinct(((eni.owner, eni.id) for eni in state.enis), LAST_ENI)
+    networks = ((network.owner, network.id) for network in state.networks if network.id != INTERNET)
+    balancers = ((balancer.owner, balancer.id) for balancer in state.load_balancers)
+    _check_distinct((*networks, *balancers), NAT_ZONES - 1)
     for gateway in state.nat_gateways:
         if not 1 <= gateway.id <= 0xFFFF - NAT_ZONES:
             raise StateError(f"{gateway.owner}: id {gateway.id} is not in 1..{0xFFFF - NAT_ZONES}")
+
+
+def _check_distinct(numbered: Iterable[tuple[str, int]], last: int) -> None:
+    """Raises StateError for an id that two owners have, or that is not in 1..``last``."""
+    owners: dict[int, str] = {}
+    for owner, number in numbered:
+        if not 1 <= number <= last:
+            raise StateError(f"{owner}: id {number} is not in 1..{last}")
+        if number in owners:
+            raise StateError(f"{owner} and {owners[number]} both have id {number}")
+        owners[number] = owner
 
 
 def _profile_key(eni: Eni) -> tuple[int, tuple[str, ...]]:

@@ -34,6 +34,9 @@ UDP = 17
 TCP_RESET = (0x004, 0x004)
 """For ``tcp_flags``: the reset bit is set, whatever the others are."""
 
+TCP_OPENS = (0x002, 0x012)
+"""For ``tcp_flags``: the first segment of a connection, SYN without ACK."""
+
 VLAN_PRESENT = 0x1000
 """Set in ``vlan_vid`` when the packet has a tag. ``vlan_vid=5`` includes it, ``vlan_vid=0`` means
 untagged."""

@@ -42,6 +42,7 @@ _PIPELINE_FIELDS = frozenset(
     )
 )
 _TUNNEL_FIELDS = (f.TUNNEL_ID, f.TUN_IPV4_SRC, f.TUN_IPV4_DST)
+_UNTRACKED: Fields = dict.fromkeys((f.CT_STATE, f.CT_ZONE, f.CT_MARK, f.CT_LABEL), 0)
 _FRESH: Fields = dict.fromkeys((*_PIPELINE_FIELDS, *_TUNNEL_FIELDS), 0)
 
 Select = Callable[[a.Group, Packet], int]
@@ -226,7 +227,7 @@ class _Run:
             case a.DecTtl():
                 packet[f.IP_TTL] = packet.get(f.IP_TTL, 64) - 1
             case a.CtClear():
-                packet.update(dict.fromkeys((f.CT_STATE, f.CT_ZONE, f.CT_MARK, f.CT_LABEL), 0))
+                packet.update(_UNTRACKED)
             case a.Resubmit(table=table):
                 self.table(packet, table)
             case a.Clone(actions=actions):
@@ -284,7 +285,8 @@ class _Run:
         return spread[mixed % len(spread)]
 
     def _ct(self, packet: Fields, ct: a.Ct) -> None:
-        """Track a copy when it goes on in another table; the packet itself when it doesn't."""
+        """Track a copy when it goes on in another table; the packet itself when it doesn't, and only its translation
+        stays: whatever comes after ct sees an untracked packet (compose_conntrack_action of ofproto-dpif-xlate.c)."""
         zone = ct.zone.number if isinstance(ct.zone, f.Zone) else _read(packet, ct.zone)
         tracked = dict(packet)
         connection = track(self._switch.tracker, zone, tracked, ct)
@@ -297,6 +299,7 @@ class _Run:
                 self.table(tracked, ct.table)
         elif ct.nat is not None:
             packet.update({where: value for where, value in tracked.items() if where not in _PIPELINE_FIELDS})
+        packet.update(_UNTRACKED)
 
 
 def _set_marks(packet: Fields, connection: Connection, ct: a.Ct) -> None:

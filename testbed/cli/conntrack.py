@@ -24,7 +24,7 @@ from testbed.operations.errors import BadRequestError
 def conntrack(nodes: tuple[str, ...], words: tuple[str, ...], translated: bool, namespace: str, output: Format) -> None:
     """Tracked connections of NODES (nodes, or fabric; all if not given), with the names of zones and of addresses.
 
-    A zone of the fabric is an interface, a balancer or a NAT gateway, which each remember for themselves; of a node
+    A zone of the fabric is a VPC, a balancer or a NAT gateway, which each remember for themselves; of a node
     it is the Service translation, or its own kernel.
 
     \b

@@ -3,8 +3,8 @@
 The documents hold resolved facts only (addresses, MACs, port numbers, ids); every choice was made by planning.
 ``owner`` fields name the user's object (``Pod/default/web-0``) and reach each flow, so a dump can be read back.
 
-Ids are small integers that fit registers: networks and route tables 1-4095, ENIs and load balancers 1-64999 (one
-range, for the id is also the conntrack zone), NAT gateways 1-500; network id 0 is the internet.
+Ids are small integers that fit registers: networks and route tables 1-4095, ENIs 1-65535, load balancers 4096-64999
+(a network's id is also its conntrack zone, and so is a balancer's), NAT gateways 1-500; network id 0 is the internet.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address, IPv4Network
 from testbed.model.cloud import Subnet
 from testbed.model.planning.ledger import Ledger
 
-MAX_ENIS = 64_999  # ENI ids are conntrack zones of the fabric; the zones above are the gateways'
+MAX_ENIS = 65_535
+BALANCER_ZONES = (4_096, 64_999)  # conntrack zones of the fabric: the VPCs' are below, the NAT gateways' above
 
 
 class ExhaustedError(ValueError):
@@ -47,6 +48,10 @@ class Allocator:
     def eni(self, owner: str) -> int:
         """``owner``'s ENI. Raises :class:`ExhaustedError`."""
         return self.number("eni", owner, 1, MAX_ENIS)
+
+    def balancer(self, owner: str) -> int:
+        """The number of ``owner``'s listeners. Raises :class:`ExhaustedError`."""
+        return self.number("listeners", owner, *BALANCER_ZONES)
 
     def fix(self, pool: str, owner: str, value: int) -> None:
         """Note that ``owner`` has number ``value`` of ``pool``, chosen by the user."""

@@ -84,8 +84,7 @@ def plan_balancers(lab: Lab, allocator: Allocator, faults: list[PlanFault]) -> t
 def _plan_balancer(order: WantedBalancer, owner: str, subnet: Subnet, allocator: Allocator) -> PlannedBalancer:
     wanted = order.balancer
     address, eni = allocator.address(subnet, owner), allocator.eni(owner)
-    # Its listeners track connections in a zone of their own, so their number is one of the ENIs' numbers.
-    number = allocator.eni(f"{owner}/listeners")
+    number = allocator.balancer(owner)
     shared = allocator.number("balancer", owner, 1, _MOST - 1)
     return PlannedBalancer(
         name=wanted.name,

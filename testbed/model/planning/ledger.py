@@ -1,7 +1,7 @@
 """What planning must remember from one generation to the next, so that nothing moves without a reason.
 
 A ledger is a value: planning reads the old one and returns a new one in which whatever nobody asked for again
-has been given back. Numbers are handed out cyclically, so that a number (an ENI's conntrack zone, a VLAN, a
+has been given back. Numbers are handed out cyclically, so that a number (an ENI, a VLAN, a
 port) is reused as late as possible.
 """
 

@@ -154,7 +154,8 @@ def _rewrite(packet: Packet, action: Action) -> Packet:
 def _commit(state: _Pass, reply: Reply, tracked: Conntrack) -> None:
     """``ct(commit)`` in passing; what it translates is a packet that nobody sees."""
     if tracked.commit:
-        state.connections.commit(state.where, tracked.zone, state.packet, tracked.nat, tracked.mark)
+        mark, mask = tracked.mark, tracked.mark_mask
+        state.connections.commit(state.where, tracked.zone, state.packet, tracked.nat, mark, mask)
         text = f"remembered in zone {state.machine.zone(state.where, tracked.zone)}"
         committing = (i for i, (_, decision) in enumerate(state.decisions) if "ct(commit" in decision.detail)
         at = max(committing, default=len(state.decisions) - 1)

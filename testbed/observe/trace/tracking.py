@@ -65,13 +65,15 @@ class Connections:
             packet = _turn(packet, _reverse(entry.original if answer else entry.reply))
         return Tracked(packet, "|".join((*words, "trk")), entry.mark)
 
-    def commit(self, where: str, zone: int, packet: Packet, nat: str | None, mark: int = 0) -> Packet:
-        """``ct(commit,zone=..,nat(..))``: remember it, and translate it to what ``nat`` says."""
+    def commit(
+        self, where: str, zone: int, packet: Packet, nat: str | None, mark: int = 0, mask: int = 0xFFFFFFFF
+    ) -> Packet:
+        """``ct(commit,zone=..,nat(..))``: remember it, translate it to what ``nat`` says, set its ``mark/mask``."""
         if packet.about is not None:
             return packet
         known = self._find(where, zone, packet)
         if known is not None:
-            known.mark = mark
+            known.mark = (known.mark & ~mask) | (mark & mask)
             return packet
         translated, side = translate_to(packet, nat) if nat else (packet, "")
         entry = Entry(packet.key, _reverse(translated.key), side, mark)

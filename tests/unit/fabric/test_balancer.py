@@ -170,8 +170,8 @@ def test_a_sub_eni_that_dials_its_own_balancer_hears_from_itself() -> None:
     arrives(cloud.send(P, tcp("10.0.1.7", VIP, 80)), cloud.eni(Q))
 
 
-def test_a_balancer_shares_the_numbers_of_enis() -> None:
+def test_a_balancer_shares_the_zones_of_vpcs() -> None:
     cloud = balanced()
-    clash = replace(cloud, load_balancers=(replace(cloud.load_balancers[0], id=B),))
-    with pytest.raises(StateError, match="both have id 4"):
+    clash = replace(cloud, load_balancers=(replace(cloud.load_balancers[0], id=2),))
+    with pytest.raises(StateError, match="both have id 2"):
         program(clash)

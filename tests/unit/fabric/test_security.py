@@ -35,6 +35,7 @@ from tests.unit.fabric.clouds import (
 )
 
 NOBODY_IN = group("vpc1/closed", rule("egress"))
+ACK = 0x010
 A_TO_B = tcp("10.0.0.5", "10.0.0.9", 80)
 
 
@@ -100,8 +101,39 @@ def test_tightening_an_outbound_rule_leaves_live_connections() -> None:
     cloud = Cloud(state())
     cloud.answer(B, arrives(cloud.send(A, A_TO_B), cloud.eni(B)))
     cloud.become(with_groups(state(), A, group("vpc1/silent", rule("ingress"))))
-    arrives(cloud.send(A, A_TO_B), cloud.eni(B))
+    arrives(cloud.send(A, A_TO_B.but(tcp_flags=ACK)), cloud.eni(B))
     dropped_in(cloud.send(A, A_TO_B.but(tcp_src=40001)), "egress_rules")
+
+
+def test_the_ports_of_a_known_connection_open_no_other_one() -> None:
+    """The address may be somebody else's by now."""
+    cloud = Cloud(state())
+    cloud.answer(B, arrives(cloud.send(A, A_TO_B), cloud.eni(B)))
+    cloud.become(with_groups(state(), A, group("vpc1/silent", rule("ingress"))))
+    dropped_in(cloud.send(A, A_TO_B), "egress_rules", "no outbound rule")
+
+
+def test_who_was_not_let_in_has_nothing_to_answer() -> None:
+    """From the port that a asked, b may send what its own outbound rules allow, and that is then b's connection."""
+    asks, answers = udp("10.0.0.5", "10.0.0.9", 500, 500), udp("10.0.0.9", "10.0.0.5", 500, 500)
+    closed = with_groups(with_groups(state(), A, NOBODY_IN), B, group("vpc1/mute"))
+    cloud = Cloud(closed)
+    dropped_in(cloud.send(A, asks), "ingress_rules")
+    dropped_in(cloud.send(B, answers), "egress_rules", "no outbound rule")
+    cloud.become(with_groups(with_groups(closed, B, NOBODY_IN), A, open_group(1)))
+    arrives(cloud.send(B, answers), cloud.eni(A))
+    arrives(cloud.send(A, asks), cloud.eni(B))
+    cloud.become(with_groups(with_groups(closed, B, NOBODY_IN), A, NOBODY_IN))
+    dropped_in(cloud.send(B, answers), "ingress_rules")
+
+
+def test_one_lookup_for_both_sides() -> None:
+    cloud = Cloud(state())
+    outcome = cloud.send(A, A_TO_B)
+    assert str(outcome).count("ct zone 1: -new") + str(outcome).count("ct zone 1: +new") == 3  # looked up, kept twice
+    answer = cloud.answer(B, arrives(outcome, cloud.eni(B)))
+    assert str(answer).count("ct zone") == 1
+    assert str(cloud.send(A, A_TO_B.but(tcp_flags=ACK))).count("ct zone") == 1
 
 
 def members_only() -> FabricState:
