@@ -43,6 +43,8 @@ class FabricLab:
         self._spawn(sys.executable, "-m", "controllers.app", "fabric", "--run-dir", str(self.switch.run))
         self.switch.add_bridge(BRIDGE, DATAPATH, str(self.switch.run / "fabric.sock"))
         self.switch.vsctl("set", "bridge", BRIDGE, f"datapath_type={DATAPATH_TYPE}")
+        if DATAPATH_TYPE == "netdev":
+            self.switch.appctl("dpctl/ct-disable-tcp-seq-chk")  # as the lab's own switches
         self._homes()
         self._ports()
         for eni in self.state.enis:

@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,45 @@ def test_a_tightened_outbound_rule_leaves_live_connections(lab: World) -> None:
         assert passes(client, server)
         assert passes(server, client)
     assert lab.briefly(A, ADDRESS[B], at=B) == DROPPED
+
+
+TCP_REPAIR = 19
+"""Of <linux/tcp.h>: a socket that is closed with it says nothing to anybody."""
+
+
+def test_the_ports_of_a_known_connection_open_no_other_one(lab: World) -> None:
+    """As when somebody else has got the address since: what the switch knows of its ports is no permission."""
+    with connection(lab) as (client, server):
+        port = client.getsockname()[1]
+        for one in (client, server):
+            one.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    lab.become(with_groups(world(), A, group("vpc1/silent", rule("ingress"))))
+    again = partial(packets.connect, lab.home(A), IPv4Address(ADDRESS[B]), 8080, source_port=port)
+    with lab.serve(B)[f"eni-{B}"] as server:
+        assert again(servers={f"eni-{B}": server}, limit=SILENCE) == DROPPED
+        lab.become(world())
+        assert again(servers={f"eni-{B}": server}, limit=ANSWER) == seen(ADDRESS[A], B)
+
+
+def test_who_was_not_let_in_has_nothing_to_answer(lab: World) -> None:
+    """Both use port 500, as IKE does: what B sends is no answer to what never came, and when B's rules allow it, it
+    opens B's own connection, which A answers."""
+    closed = with_groups(with_groups(world(), A, CLOSED), B, group("vpc1/mute"))
+    lab.become(closed)
+    with (
+        packets.serve(lab.home(A), 500, socket.SOCK_DGRAM) as a,
+        packets.serve(lab.home(B), 500, socket.SOCK_DGRAM) as b,
+    ):
+        assert not arrives(a, ADDRESS[B], b)
+        assert not arrives(b, ADDRESS[A], a)
+        lab.become(with_groups(with_groups(closed, B, CLOSED), A, open_group(1)))
+        assert arrives(b, ADDRESS[A], a)
+        assert arrives(a, ADDRESS[B], b)
+
+
+def arrives(sender: socket.socket, address: str, receiver: socket.socket) -> bool:
+    sender.sendto(b"hello", (address, 500))
+    return bool(select.select([receiver], [], [], SILENCE)[0]) and receiver.recv(100) == b"hello"
 
 
 def test_errors_about_a_known_connection_pass(lab: World) -> None:
