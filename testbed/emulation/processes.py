@@ -110,7 +110,7 @@ def private_mounts(rundir: RunDir, namespace: str) -> None:
     own_mounts()
     let_go_of_labs()
     syscalls.mount("sysfs", "/sys", "sysfs", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
-    resolver = rundir.etc(namespace) / "resolv.conf"
+    resolver = rundir.resolver(namespace)
     if resolver.exists() and os.path.exists("/etc/resolv.conf"):
         syscalls.mount(str(resolver), os.path.realpath("/etc/resolv.conf"), None, syscalls.MS_BIND)
 

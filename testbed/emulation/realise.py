@@ -10,7 +10,6 @@ The machine is changed nowhere else but here and in ``teardown``.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -166,7 +165,7 @@ class Session:
         stop(inside, limit=1.0)
         netns.drop_namespaces(self.rundir, names)
         for name in names:
-            shutil.rmtree(self.rundir.etc(name), ignore_errors=True)
+            self.rundir.resolver(name).unlink(missing_ok=True)
 
     def _make_namespaces(self, added: tuple[Namespace, ...], changed: tuple[Namespace, ...]) -> None:
         if added:
@@ -179,16 +178,15 @@ class Session:
             self._write_resolver(namespace)
 
     def _write_resolver(self, namespace: Namespace) -> None:
-        path = self.rundir.etc(namespace.name) / "resolv.conf"
+        path = self.rundir.resolver(namespace.name)
         if namespace.nameserver is None:
             path.unlink(missing_ok=True)
             return
-        path.parent.mkdir(mode=0o700, exist_ok=True)
         text = render_resolver(namespace.nameserver, namespace.search)
         if path.exists():
             path.write_text(text)  # in place: it may be bind-mounted in running pods
         else:
-            write_atomically(path, text, mode=0o644)
+            write_atomically(path, text, mode=0o644, lasting=False)  # what an interruption leaves is made again
 
     def _start_switches(self, switches: tuple[Switch, ...]) -> None:
         """Only start them: they boot while the links are made. Their step ends in ``_configure_switches``."""

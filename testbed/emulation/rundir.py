@@ -8,7 +8,7 @@
         workloads.status.json   what runs, written by the kubelet when it changes
         workloads.sock          where the kubelet finds the container runtime
         workloads/<workload>/   resolv.conf, hosts, hostname; config/ is what the workload sees as /srv
-        etc/<namespace>/        resolv.conf of namespaces that have a nameserver
+        etc/                    <namespace>.resolv.conf of namespaces that have a nameserver
         logs/                   output of the processes that the lab started; <workload>.<container>.log, .log.1
 
 ``CNLAB_RUN_ROOT`` replaces ``/run/cnlab`` (for tests).
@@ -103,8 +103,9 @@ class RunDir:
         """Where the ``ovs-vswitchd`` of ``namespace`` takes commands (``ovs-appctl``)."""
         return self.ovs(namespace) / "ovs-vswitchd.ctl"
 
-    def etc(self, namespace: str) -> Path:
-        return self.path / "etc" / checked_part(namespace)
+    def resolver(self, namespace: str) -> Path:
+        """The namespace's own ``/etc/resolv.conf``, if it has one."""
+        return self.path / "etc" / f"{checked_part(namespace)}.resolv.conf"
 
     def home(self, workload: str) -> Path:
         return self.path / "workloads" / checked_part(workload)

@@ -7,8 +7,7 @@ a line here. Fields at their default are left out: a thousand pods are half a me
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields, is_dataclass
-from enum import StrEnum
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -18,21 +17,9 @@ from testbed.model.wiring import Wiring
 Json = Any
 
 
-def encode(value: object) -> Json:
+def encode(value: Any) -> Json:
     """A dataclass as a dictionary, tuples as lists, addresses and enumerations as text."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, StrEnum | str):
-        return str(value)
-    if isinstance(value, tuple):
-        return [encode(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            name: encode(item)
-            for name, default in _defaults(value.__class__)
-            if (item := getattr(value, name)) != default
-        }
-    return str(value)
+    return _encoder(value.__class__)(value)
 
 
 def decode_wiring(data: Json) -> Wiring:
@@ -47,12 +34,20 @@ def decode(kind: type, data: Json) -> Any:
 
 
 @cache
-def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
-    return tuple((item.name, _default(item)) for item in fields(kind))
-
-
-def _default(item: Field[Any]) -> object:
-    return item.default
+def _encoder(kind: Any) -> Callable[[Any], Json]:
+    """Chosen once for each class: a thousand pods are a hundred thousand values."""
+    if kind in (NoneType, bool, int, float, str):
+        return _same
+    if issubclass(kind, tuple):
+        return lambda value: [_encoder(item.__class__)(item) for item in value]
+    if is_dataclass(kind):
+        defaults = tuple((field.name, field.default) for field in fields(kind))
+        return lambda value: {
+            name: _encoder(item.__class__)(item)
+            for name, default in defaults
+            if (item := getattr(value, name)) != default
+        }
+    return str
 
 
 @cache

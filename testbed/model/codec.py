@@ -24,21 +24,7 @@ _SCALARS = (str, int, float, bool)
 
 def to_plain(value: Any) -> Any:
     """A JSON-ready value for a dataclass, tuple, mapping, address or scalar."""
-    if isinstance(value, Enum):
-        return value.value
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
-    if isinstance(value, _TEXT_TYPES):
-        return str(value)
-    if isinstance(value, (tuple, list)):
-        return [to_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    return {
-        field.name: to_plain(getattr(value, field.name))
-        for field in dataclasses.fields(value)
-        if getattr(value, field.name) != _default(field)
-    }
+    return _writer(value.__class__)(value)
 
 
 def from_plain(kind: type[T], plain: Any) -> T:
@@ -48,6 +34,25 @@ def from_plain(kind: type[T], plain: Any) -> T:
     Raises ``KeyError``, ``TypeError`` or ``ValueError`` for a document that does not have the kind's shape.
     """
     return typing.cast(T, _reader(typing.cast(Any, kind))(plain))
+
+
+@functools.cache
+def _writer(kind: Any) -> Callable[[Any], Any]:
+    """Chosen once for each class: a thousand pods are a hundred thousand values."""
+    if issubclass(kind, Enum):
+        return lambda value: value.value
+    if issubclass(kind, (types.NoneType, *_SCALARS)):
+        return lambda value: value
+    if issubclass(kind, _TEXT_TYPES):
+        return str
+    if issubclass(kind, (tuple, list)):
+        return lambda value: [_writer(item.__class__)(item) for item in value]
+    if issubclass(kind, dict):
+        return lambda value: {str(key): _writer(item.__class__)(item) for key, item in value.items()}
+    defaults = tuple((field.name, _default(field)) for field in dataclasses.fields(kind))
+    return lambda value: {
+        name: _writer(item.__class__)(item) for name, default in defaults if (item := getattr(value, name)) != default
+    }
 
 
 _MISSING = object()

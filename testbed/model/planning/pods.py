@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -31,6 +32,9 @@ class _Room:
     cluster: Cluster
     nics: NodeNics | None
     pods: list[PodRequest] = field(default_factory=list)
+    crowds: Counter[str] = field(default_factory=Counter)
+    """How many of them there are of each ``slot_group``."""
+
     addresses: set[IPv4Address] = field(default_factory=set)
     ports: set[int] = field(default_factory=set)
     host_ports: set[tuple[int, str]] = field(default_factory=set)
@@ -219,6 +223,7 @@ class _Placer:
 
     def _occupy(self, room: _Room, request: PodRequest, address: IPv4Address, port: int) -> None:
         room.pods.append(request)
+        room.crowds[request.slot_group] += 1
         if request.template.spec.host_network:
             room.host_ports |= _container_ports(request)
             return
@@ -304,15 +309,14 @@ def _refusal(request: PodRequest, room: _Room) -> str | None:
         return f"node {room.node.name} has too many pods (maxPods {pool.max_pods})"
     if spec.host_network and room.host_ports & _container_ports(request):
         return f"node {room.node.name} didn't have free ports for the requested pod ports"
-    if spec.anti_affinity_hostname and any(other.slot_group == request.slot_group for other in room.pods):
+    if spec.anti_affinity_hostname and room.crowds[request.slot_group]:
         return f"node {room.node.name} didn't match pod anti-affinity rules"
     return None
 
 
 def _crowd(request: PodRequest, room: _Room) -> tuple[int, int]:
     """Spread: first away from pods of the same controller, then away from other pods."""
-    same = sum(1 for other in room.pods if other.slot_group == request.slot_group)
-    return same, len(room.pods)
+    return room.crowds[request.slot_group], len(room.pods)
 
 
 def _container_ports(request: PodRequest) -> set[tuple[int, str]]:
