@@ -8,7 +8,7 @@ destination 10.0.0.5, in its VPC, where its security groups see the client's pub
 An elastic IP goes before every route to a NAT gateway: a DNAT rule to a server that also has an elastic IP is
 answered from the latter, so the client doesn't recognise the answer.
 
-Limit: an ICMP error from the internet quotes the elastic IP inside, where nothing is translated, so the receiver's
+Limit: an ICMP error from the internet quotes the elastic IP inside, where nothing is translated, so the VPC's
 zone knows no such connection and drops it.
 """
 
@@ -37,7 +37,7 @@ def plan(view: FabricView) -> Iterator[Flow]:
 
 @lru_cache(1 << 14)
 def _of_eni(binding: EipBinding, eni: Eni) -> tuple[Flow, Flow]:
-    """What dials its own elastic IP comes back into its own zone as another connection, so the first is forgotten."""
+    """What dials its own elastic IP comes back into its VPC's zone as another connection, so the first is forgotten."""
     out = (
         CtClear(),
         SetField(IPV4_SRC, binding.address),

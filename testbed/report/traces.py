@@ -21,8 +21,8 @@ VERDICT_STYLES = {
 }
 
 _DULL = frozenset(
-    {"classify", "spoof", "spoof_guard", "restrict", "egress", "egress_state", "hop", "receive", "ingress_state"}
-    | {"accept", "output", "neighbour"}
+    {"classify", "spoof", "spoof_guard", "restrict", "egress", "egress_state", "egress_answer", "hop", "receive"}
+    | {"ingress", "ingress_state", "accept", "output", "neighbour"}
 )
 """Tables that say nothing about this packet unless it ends there; shown with ``-v``."""
 
