@@ -17,6 +17,7 @@ from typing import IO, NoReturn
 Main = Callable[[list[str]], object]
 """The command line: runs a verb and ends by ``SystemExit``."""
 
+_CTRL_C = (signal.SIGINT,)
 _BROKEN = 70
 """Exit status of a verb that did not even become an error."""
 
@@ -52,19 +53,31 @@ class Forked:
 
 
 def fork(main: Main, arguments: Sequence[str], stdin: IO[str], stdout: IO[str], stderr: IO[str]) -> Forked:
-    """Run ``main(arguments)`` beside us, with these files as its own. No other thread may run here."""
+    """Run ``main(arguments)`` beside us, with these files as its own. No other thread may run here.
+
+    Ctrl-C waits until both know who they are: an exception in what Python calls around a fork (logging has such
+    hooks) is reported and then forgotten, and the learner's Ctrl-C with it.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
     pid = os.fork()
     if pid == 0:
         _become(main, arguments, (stdin.fileno(), stdout.fileno(), stderr.fileno()))
-    return Forked(pid)
+    child = Forked(pid)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
+    except KeyboardInterrupt:
+        child.kill()
+        raise
+    return child
 
 
 def _become(main: Main, arguments: Sequence[str], files: tuple[int, int, int]) -> NoReturn:
     """Never returns into the code that forked: its callers are the other process's."""
     status: object = _BROKEN
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
         for number, file in enumerate(files):
             os.dup2(file, number)
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open as long as the process

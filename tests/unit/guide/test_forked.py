@@ -65,6 +65,29 @@ def test_whatever_becomes_of_it_it_never_returns_into_us(main: Main, status: int
     assert os.getpid() == ours
 
 
+_pressed: list[int] = []
+
+
+def _press() -> None:
+    while _pressed:
+        os.kill(os.getpid(), _pressed.pop())
+
+
+os.register_at_fork(after_in_parent=_press)
+
+
+def test_ctrl_c_in_the_middle_of_a_fork_is_not_lost() -> None:
+    """What Python calls around a fork may fail without anybody noticing; the signal comes during one of these calls."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _pressed.append(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            said(lambda _: time.sleep(60))
+        assert said(lambda _: sys.exit(4)) == (4, "")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_what_runs_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "LIMIT", 0.2)
     (ran,) = run(tmp_path, lambda _: time.sleep(60), Command("lab get pods"))
