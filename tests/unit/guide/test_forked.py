@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,8 +70,9 @@ _pressed: list[int] = []
 
 
 def _press() -> None:
+    """To this thread: pytest's workers have others, of which the lab has none when it forks."""
     while _pressed:
-        os.kill(os.getpid(), _pressed.pop())
+        signal.pthread_kill(threading.get_ident(), _pressed.pop())
 
 
 os.register_at_fork(after_in_parent=_press)
