@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from testbed.emulation import fragments
 from testbed.emulation.rundir import RunDir, write_atomically
-from testbed.emulation.wiring_json import Json, decode_wiring, encode
+from testbed.emulation.wiring_json import Json, decode_wiring
+from testbed.model.codec import to_plain
 from testbed.model.wiring import Wiring
 
 NOTHING = Wiring()
@@ -51,7 +52,7 @@ class Journal:
         """Write an intent, for a step that ends elsewhere than it begins; its number is for ``end``."""
         number = self._next
         self._next += 1
-        self._append({"intent": number, "step": name, "add": encode(add), "remove": encode(remove)})
+        self._append({"intent": number, "step": name, "add": to_plain(add), "remove": to_plain(remove)})
         return number
 
     def end(self, number: int) -> None:

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from testbed.emulation.errors import EmulationError
 from testbed.emulation.rundir import RunDir, write_atomically
-from testbed.emulation.wiring_json import decode_wiring, encode
+from testbed.emulation.wiring_json import decode_wiring
+from testbed.model.codec import to_plain
 from testbed.model.wiring import Wiring
 
 
@@ -46,7 +47,7 @@ def write_state(rundir: RunDir, state: State) -> None:
         "spec_paths": list(state.spec_paths),
         "settled": state.settled,
         "userspace_tso": state.userspace_tso,
-        "wiring": encode(state.wiring),
+        "wiring": to_plain(state.wiring),
     }
     write_atomically(rundir.state, json.dumps(document, separators=(",", ":")))
 

@@ -1,4 +1,4 @@
-"""Wiring to JSON and back, for ``state.json`` and the journal.
+"""Wiring from JSON, for ``state.json`` and the journal; ``testbed.model.codec`` writes it.
 
 Derived from the dataclasses' own annotations, so that a field added to ``testbed.model.wiring`` is carried without
 a line here. Fields at their default are left out: a thousand pods are half a megabyte.
@@ -17,13 +17,8 @@ from testbed.model.wiring import Wiring
 Json = Any
 
 
-def encode(value: Any) -> Json:
-    """A dataclass as a dictionary, tuples as lists, addresses and enumerations as text."""
-    return _encoder(value.__class__)(value)
-
-
 def decode_wiring(data: Json) -> Wiring:
-    """The reverse of ``encode``. Raises KeyError, TypeError or ValueError on anything else than its output."""
+    """The reverse of ``codec.to_plain``. Raises KeyError, TypeError or ValueError on anything else than its output."""
     wiring = _decoder(Wiring)(data)
     assert isinstance(wiring, Wiring)
     return wiring
@@ -31,23 +26,6 @@ def decode_wiring(data: Json) -> Wiring:
 
 def decode(kind: type, data: Json) -> Any:
     return _decoder(kind)(data)
-
-
-@cache
-def _encoder(kind: Any) -> Callable[[Any], Json]:
-    """Chosen once for each class: a thousand pods are a hundred thousand values."""
-    if kind in (NoneType, bool, int, float, str):
-        return _same
-    if issubclass(kind, tuple):
-        return lambda value: [_encoder(item.__class__)(item) for item in value]
-    if is_dataclass(kind):
-        defaults = tuple((field.name, field.default) for field in fields(kind))
-        return lambda value: {
-            name: _encoder(item.__class__)(item)
-            for name, default in defaults
-            if (item := getattr(value, name)) != default
-        }
-    return str
 
 
 @cache
