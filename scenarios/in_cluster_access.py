@@ -120,7 +120,7 @@ def default_timeout(lab: RunningLab, checks: Checks, client: Host) -> None:
 def internal_policy(lab: RunningLab, checks: Checks, near: Host, far: Host) -> None:
     address = lab.service("inside").cluster_ip
     local = {pod.name for pod in lab.pods("app=web", node="n1")}
-    servers = {near.http(address, 80).server for _ in range(12)}
+    servers = {near.http(address, 80).server for _ in range(40)}
     checks.that(62, "internalTrafficPolicy Local: pods of the client's node only", servers == local,
                 ", ".join(sorted(local)), ", ".join(sorted(servers)))  # fmt: skip
     checks.dropped(62, "and none where the node has no endpoint", far.http(address, 80))

@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.root, pytest.mark.datapath]
 TUNNEL, VPC, ENI = NetworkModel.TUNNEL, NetworkModel.VPC, NetworkModel.ENI
 EXTERNAL = IPv4Address("203.0.113.77")
 PATIENCE = 1.3
+OFTEN = 40  # connections; that of two endpoints one is never chosen is one run in 500 000 000 000
 """Seconds of silence that are a drop: more than the one after which the kernel sends its first packet again."""
 
 
@@ -133,7 +134,7 @@ def test_a_reset_begins_no_connection(stage: Stage) -> None:
 @pytest.mark.parametrize("client", ["cli-0", "cli-1", "node-1", "node-2"])
 def test_cluster_address_keeps_the_clients_own(stage: Stage, client: str) -> None:
     """Assertion 41, endpoints on the same and on the other node; nodes are clients too."""
-    seen = {stage.to_service(client, "web") for _ in range(12)}
+    seen = {stage.to_service(client, "web") for _ in range(OFTEN)}
     assert seen == {Seen("connected", stage.address(client), name) for name in ("web-0", "web-1")}
 
 
@@ -299,12 +300,10 @@ def test_udp(stage: Stage) -> None:
 
 
 def test_client_affinity(stage: Stage) -> None:
-    """Assertion 61: one client, one endpoint, whichever way it comes; of many clients not all the same."""
-    chosen = {}
+    """Assertion 61: one client, one endpoint, whichever way it comes."""
     for client in ("cli-0", "cli-1", "node-1", "node-2", "self-0", "far-0", "web-0", "web-1"):
         servers = {stage.to_service(client, "sticky").server for _ in range(6)}
         assert len(servers) == 1, (client, servers)
-        chosen[client] = servers
     by_node_port = {stage.to_node_port("db", "node-1", "sticky").server for _ in range(6)}
     assert len(by_node_port) == 1
 
@@ -366,7 +365,7 @@ def test_a_pod_with_an_eni_of_its_own() -> None:
         stage = Stage(lab, ENI)
         direct = connect(lab, "cli-0", stage.address("web-1"), 8080, stage.servers)
         assert direct == Seen("connected", stage.address("cli-0"), "web-1")
-        seen = {stage.to_service("cli-0", "web") for _ in range(8)}
+        seen = {stage.to_service("cli-0", "web") for _ in range(OFTEN)}
         assert seen == {Seen("connected", stage.address("node-1"), name) for name in ("web-0", "web-1")}
         assert stage.to_service("cli-1", "host") == Seen("connected", stage.address("node-2"), "host-0")
         assert stage.to_service("self-0", "self") == Seen("connected", stage.address("node-1"), "self-0")
