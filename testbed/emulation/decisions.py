@@ -9,10 +9,10 @@ decision by its identifier and needs none of this.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
 
-from testbed.emulation.jsonrpc import JsonRpc, JsonRpcError
+from testbed.emulation.control import ask_switches
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.state import Datapath
 
@@ -23,13 +23,4 @@ def forget_decisions(rundir: RunDir, datapath: Datapath, namespaces: Iterable[st
     """For the switches of ``namespaces``, all at once. One that does not answer is left to correct itself."""
     if datapath is not Datapath.USERSPACE:
         return
-    with ExitStack() as stack:
-        asked = []
-        for namespace in namespaces:
-            with suppress(JsonRpcError):
-                control = stack.enter_context(JsonRpc(rundir.ovs_control(namespace), _LIMIT))
-                control.ask("revalidator/purge")
-                asked.append(control)
-        for control in asked:
-            with suppress(JsonRpcError):
-                control.answer("revalidator/purge")
+    deque(ask_switches(rundir, namespaces, "revalidator/purge", _LIMIT), 0)

@@ -27,7 +27,7 @@ from testbed.operations.errors import NotAppliedError
 from testbed.operations.loading import Loaded, load_sources
 from testbed.operations.memory import Memory, read_memory, write_memory
 from testbed.operations.observing import read_observed
-from testbed.operations.parting import plan_after, plan_partings, wait_parted
+from testbed.operations.parting import plan_after, plan_partings, wait_opened, wait_parted
 from testbed.operations.programs import Gate, log_ends, start_programs
 from testbed.operations.waiting import wait_in_force
 
@@ -74,8 +74,10 @@ def make_change(
         gate.programs = start_programs(rundir)
         plan = plan_next(rundir, memory, desired, loaded, session.datapath)
         if memory is not None and (partings := plan_partings(rundir, memory, plan)):
-            for parting in partings:
-                _realise(session, gate, memory, parting, plan_changes(session.found.wiring, session.found.wiring))
+            leaving, ending = partings
+            _realise(session, gate, memory, leaving, plan_changes(session.found.wiring, session.found.wiring))
+            wait_opened(rundir, leaving)
+            _realise(session, gate, memory, ending, plan_changes(session.found.wiring, session.found.wiring))
             wait_parted(rundir, partings)
             plan = plan_after(partings, plan, desired.ledger)
         changes = plan_changes(plan.wiring, session.found.wiring, session.found.doubtful)

@@ -2,8 +2,9 @@
 
 In Kubernetes an endpoint stops taking new connections while its program is told to end; whichever comes first there
 is chance, and programs are given a preStop hook that sleeps for it. Here every switch and every proxy has taken the
-endpoint out before its program is told. The program answers what it has begun; only when its clients have got all of
-that are its link and its flows removed.
+endpoint out before its program is told, and who was given it before has reached it: a client whose first segment was
+lost sends it again after a second, to the same endpoint. The program answers what it has begun; only when its clients
+have got all of that are its link and its flows removed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
+from testbed.emulation.opening import count_opening
 from testbed.emulation.rundir import RunDir
 from testbed.emulation.sockets import unconfirmed
 from testbed.emulation.waiting import WaitedInVainError, until
@@ -21,6 +23,10 @@ from testbed.model.planning.plan import Plan, plan_lab
 from testbed.operations.documents import CLUSTER, document_path
 from testbed.operations.memory import Memory
 from testbed.operations.waiting import wait_stopped
+
+OPEN_LIMIT = 1.5
+"""Seconds for connections to be opened that were given an endpoint before it was taken out: clients repeat their first
+segment after one (RFC 6298)."""
 
 KILL_LIMIT = 2.0
 """Seconds for the kubelet to notice that a program has ended, or to kill it after its grace period."""
@@ -48,6 +54,14 @@ def plan_partings(rundir: RunDir, memory: Memory, plan: Plan) -> tuple[Plan, ...
 def plan_after(partings: tuple[Plan, ...], plan: Plan, ledger: Ledger) -> Plan:
     """``plan`` under the number that follows those of ``partings``."""
     return plan_lab(plan.lab, ledger, partings[-1].generation + 1, plan.datapath, time.time(), plan.observed)
+
+
+def wait_opened(rundir: RunDir, leaving: Plan) -> None:
+    """Return when the pods that leave have all connections that were meant for them, or after ``OPEN_LIMIT``."""
+    endpoints = {pod.address for pod in leaving.pods if pod.address and pod.uid in leaving.observed.leaving}
+    switches = [switch.namespace for switch in leaving.wiring.switches]
+    with suppress(WaitedInVainError):
+        until(lambda: not count_opening(rundir, switches, endpoints), OPEN_LIMIT, "connections to be opened")
 
 
 def wait_parted(rundir: RunDir, partings: tuple[Plan, ...]) -> None:

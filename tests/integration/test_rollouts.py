@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from testbed.emulation.rundir import RunDir
+from testbed.observe.status import View
+from testbed.observe.tracked import read_tracked
 from testbed.operations import verbs
+from testbed.operations.injection import clear_faults, take_link_down
 from testbed.operations.readiness import until_ready
 from testbed.scenario import Load, RunningLab
 from testbed.scenario.registry import ROOT
@@ -104,6 +108,46 @@ def test_without_surge_there_is_one_less_for_a_while(lab: RunningLab) -> None:
     assert load.failed == []
     assert max(counts) == 3
     assert min(counts) == 2
+
+
+LONELY = """
+apiVersion: v1
+kind: Pod
+metadata: {name: lonely, labels: {app: lonely}}
+spec: {containers: [{name: echo, image: echo, ports: [{containerPort: 8080}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: lonely}
+spec: {selector: {app: lonely}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client}
+spec: {containers: [{name: shell, image: busybox}]}
+"""
+
+
+@pytest.mark.datapath
+def test_who_was_given_a_pod_that_goes_still_reaches_it(lab: RunningLab) -> None:
+    """The client's first segment is lost behind the choice; it sends another after a second, to the same pod."""
+    lab.apply(LONELY)
+    until_ready(lab.rundir, LIMIT)
+    lab.again()
+    client, pod, service = lab.pod("client"), lab.pod("lonely"), lab.service("lonely").cluster_ip
+
+    def half_open() -> bool:
+        tracked = read_tracked(View(lab.rundir), client.node)
+        return any(one.state == "SYN_SENT" and one.answered.source == pod.address for one in tracked)
+
+    with ThreadPoolExecutor(1) as beside:
+        take_link_down(lab.rundir, pod.host, "eth0")
+        asked = beside.submit(client.http, service, 80, timeout=8.0)
+        lab.until(half_open, LIMIT, "the Service to choose")
+        clear_faults(lab.rundir)
+        lab.delete("pod/lonely")
+        seen = asked.result()
+    assert (seen.verdict, seen.server) == ("allowed", "lonely"), seen
 
 
 def test_a_stateful_set_is_replaced_from_its_end_and_nobody_notices(lab: RunningLab) -> None:
