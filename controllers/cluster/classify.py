@@ -14,8 +14,7 @@ _NEVER = (
     ("IPv6 is not carried", match(eth_type=0x86DD)),
     ("LLDP stays on its link", match(eth_type=0x88CC)),
     ("bridges' own protocols stay on their link", match(eth_dst=(0x0180C2000000, 0xFFFFFFFFFF00))),
-    ("multicast is not carried", match(ipv4_dst="224.0.0.0/4")),
-    ("limited broadcast is not carried", match(ipv4_dst="255.255.255.255/32")),
+    ("multicast and broadcast are not carried", match(ipv4_dst="224.0.0.0/3")),
 )
 
 
@@ -55,7 +54,7 @@ def _from_fabric(view: NodeView) -> Iterator[Flow]:
             untag = (PopVlan(), SetField(SOURCE, Source.CARRIER), SetField(OUT_PORT, pod.port))
             tagged = match(in_port=PATCH_EX_PORT, vlan_vid=pod.vlan)
             note = f"VLAN {pod.vlan} is its sub-ENI"
-            yield Flow("classify", 200, tagged, untag, "unhide", owner=pod.owner, note=note)
+            yield Flow("classify", 200, tagged, untag, "untranslate", owner=pod.owner, note=note)
 
 
 def _from_tunnel(view: NodeView) -> Iterator[Flow]:

@@ -3,6 +3,10 @@
 10.0.1.5 at port 100 has VLAN 7: its frames leave tagged 7, to other pods of the node too, and frames tagged
 7 are for port 100. The fabric answers ARP, guards and filters; br-int adds the spoof guard and the Services.
 
+A frame between two pods of a node passes the node's datapath twice, by two cached decisions, and the kernel finds a
+decision by trying masks one after the other. So what pods send has one mask whatever its destination, and what the
+carrier brings one but for the ports of Services.
+
 A pod with an ENI of its own (``exclusive``) has a second link to br-int that carries the Service range
 only. Its connections take the node's address: an endpoint's answer to the pod's own address would reach the
 pod by its ENI, past the translation.
@@ -37,7 +41,7 @@ def _on_carrier(pod: PodPort) -> Iterator[Flow]:
     actions = (PushVlan(), SetField(VLAN_VID, pod.vlan), SetField(OUT_PORT, PATCH_EX_PORT))
     note = f"on VLAN {pod.vlan}, its sub-ENI"
     yield Flow("remote", 200, match(in_port=pod.port), actions, "deliver", owner=pod.owner, note=note)
-    itself = match(in_port=pod.port, ipv4_dst=pod.address)
+    itself = match({SERVED: 1}, in_port=pod.port, ipv4_dst=pod.address)
     turn = (Copy(ETH_SRC, ETH_DST), SetField(ETH_SRC, POD_GATEWAY_MAC), SetField(OUT_PORT, pod.port))
     yield Flow("local", 200, itself, turn, "deliver", owner=pod.owner, note="is its own endpoint")
 

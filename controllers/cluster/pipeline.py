@@ -169,7 +169,7 @@ BR_INT = Pipeline(
                 TUNNEL_ID,
             ),
             sets=(SOURCE, OUT_PORT, VLAN_VID),
-            goes=("spoof", "arp", "unhide"),
+            goes=("spoof", "arp", "unhide", "untranslate"),
         ),
         Table(
             "spoof",

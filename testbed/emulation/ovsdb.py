@@ -84,7 +84,7 @@ def _insert_bridge(key: str, bridge: Bridge, datapath_type: str, target: str) ->
         names.append(f"{key}_p{number}")
         operations += _insert_port(names[-1], port)
     operations.append(_controller(f"{key}_c", target))
-    operations += _tables(key, bridge.tables)
+    operations += _tables(key, bridge)
     row = {
         "name": bridge.name,
         "datapath_type": datapath_type,
@@ -108,10 +108,11 @@ def _controller(key: str, target: str) -> Operation:
     return {"op": "insert", "table": "Controller", "row": row, "uuid-name": key}
 
 
-def _tables(key: str, names: Sequence[str]) -> list[Operation]:
+def _tables(key: str, bridge: Bridge) -> list[Operation]:
+    prefixes = {} if bridge.by_prefix else {"prefixes": "none"}
     return [
-        {"op": "insert", "table": "Flow_Table", "row": {"name": name}, "uuid-name": f"{key}_t{number}"}
-        for number, name in enumerate(names)
+        {"op": "insert", "table": "Flow_Table", "row": {"name": name, **prefixes}, "uuid-name": f"{key}_t{number}"}
+        for number, name in enumerate(bridge.tables)
     ]
 
 
@@ -197,8 +198,8 @@ def _change_bridge(
     if old.controller != new.controller:
         operations.append(_controller(f"{key}_c", controllers[new.controller]))
         operations.append(_update("Bridge", where, {"controller": _named(f"{key}_c")}))
-    if old.tables != new.tables:
-        operations += _tables(key, new.tables)
+    if (old.tables, old.by_prefix) != (new.tables, new.by_prefix):
+        operations += _tables(key, new)
         operations.append(_update("Bridge", where, {"flow_tables": _table_map(key, new.tables)}))
     return operations
 

@@ -118,7 +118,8 @@ class Bridge:
 
     ``controller`` names the Ryu process that programs it (``fabric`` or ``cluster``); ``mac`` is the address of
     its local port, which is a device called like the bridge; ``mtu`` is the local port's.
-    ``tables`` are the names that dumps show, position = table id.
+    ``tables`` are the names that dumps show, position = table id. ``by_prefix``: what the datapath caches tells
+    addresses apart by as few bits as do, a mask for each number of bits; without it by all bits that flows match.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Bridge:
     ports: tuple[Port, ...]
     owner: str
     tables: tuple[str, ...] = ()
+    by_prefix: bool = True
 
 
 @dataclass(frozen=True, slots=True)

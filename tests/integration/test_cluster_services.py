@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -355,6 +357,26 @@ def test_a_udp_client_leaves_an_endpoint_that_is_gone() -> None:
         assert reached() != first
         for each in (client, *servers.values()):
             each.close()
+
+
+def test_frames_of_a_sub_eni_have_one_mask_wherever_they_go() -> None:
+    """What the node's datapath has cached of a pod's frames: to pods here and there and to a Service.
+    Frames that the carrier brings to pods differ only in how much of the sender's port decides about Services."""
+    with cluster_lab(service_lab(ENI)) as lab:
+        stage = Stage(lab, ENI)
+        for there in ("web-0", "far-0", "self-0"):
+            assert connect(lab, "cli-0", stage.address(there), 8080, stage.servers).verdict == "connected"
+        assert stage.to_service("cli-0", "far").verdict == "connected"
+        pod = lab.pod("cli-0")
+        command = ["ovs-appctl", "-t", str(lab.rundir.ovs_control(pod.node)), "dpctl/dump-flows", "--names"]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True)
+        masks: dict[str, set[str]] = {f"p{pod.port}": set(), "eth1": set()}
+        for line in shown.stdout.splitlines():
+            found = re.search(r"recirc_id\(0\),in_port\((\w+)\),(.*?), packets:", line)
+            if found and found[1] in masks and "proto=6" in line:
+                masks[found[1]].add(re.sub(r"(?:tcp|ct_state)\([^)]*\),?|=[^,/()]+", "", found[2]))
+        stage.close()
+    assert {name: len(found) for name, found in masks.items()} == dict.fromkeys(masks, 1), masks
 
 
 def test_a_pod_with_an_eni_of_its_own() -> None:
