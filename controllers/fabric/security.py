@@ -12,7 +12,8 @@
 
 What both sides know is one connection in one place: a frame is looked up once on its way, for that is most of what the
 fabric costs. It is looked up again (table ingress) where the sender is not tracked, and where it is another connection
-on arrival: past a peering, a load balancer, an elastic IP or a NAT gateway, all of which end SEEN.
+on arrival: past a peering, a load balancer, an elastic IP or a NAT gateway, all of which end SEEN. It is looked up even
+where rules allow everything both ways: who is not remembered would be cut by a changed outbound rule.
 
 A server that routes between two others of its VPC has one connection with both: the first of the two receivers accepts
 it for both. An opening segment (SYN) is judged even if its ports are those of a known connection, so who gets a freed
