@@ -18,7 +18,7 @@ from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.operations.programs import KUBELET_ROLE, MANAGER
 from testbed.perf.results import Cell, Measure, Sample
 from testbed.perf.subjects import Site, Subject
-from testbed.perf.tools import TooFewError, ToolError, is_busy, plan_command, price, read_figures
+from testbed.perf.tools import TooFewError, ToolError, is_busy, plan_command, price, read_figures, settle_time
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _GRACE = 20.0
@@ -90,6 +90,8 @@ def take_sample(subject: Subject, cell: Cell, number: int, seconds: int, congest
 
 def _take(subject: Subject, cell: Cell, number: int, seconds: int, congestion: str) -> Sample:
     site = subject.sites[cell.path]
+    if settling := settle_time(cell.measure, subject.datapath):
+        _run(subject, site, cell.measure, settling, congestion)
     before = read_usage(subject.rundir)
     done = _run(subject, site, cell.measure, seconds, congestion)
     after = read_usage(subject.rundir)

@@ -10,7 +10,7 @@ import pytest
 
 from testbed.perf.measuring import is_control
 from testbed.perf.results import Figure, Measure
-from testbed.perf.tools import SERVED, Target, ToolError, is_busy, plan_command, price, read_figures
+from testbed.perf.tools import SERVED, Target, ToolError, is_busy, plan_command, price, read_figures, settle_time
 
 TARGET = Target(IPv4Address("10.0.0.2"), SERVED)
 IPERF3 = {
@@ -91,6 +91,12 @@ def test_commands_pin_what_must_be_equal() -> None:
     assert ("-P", "4") in itertools.pairwise(command)
     assert ("-l", "1400") in zip(*(plan_command(Measure.UDP, TARGET, 3, "cubic")[n:] for n in (0, 1)), strict=False)
     assert plan_command(Measure.CONNECTIONS, TARGET, 3, "cubic")[-1] == "http://10.0.0.2:8080/"
+
+
+def test_streams_settle_on_the_datapath_that_sorts_its_masks() -> None:
+    settling = {measure for measure in Measure if settle_time(measure, "kernel")}
+    assert settling == {Measure.TCP_1, Measure.TCP_4, Measure.UDP}
+    assert not any(settle_time(measure, "userspace") for measure in Measure)
 
 
 def test_a_busy_server_is_asked_again() -> None:
