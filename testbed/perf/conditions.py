@@ -39,6 +39,7 @@ _SAME = {
     "wire_mtu": ("MTU of the wire", "set the same for all"),
     "offloads": ("offloads", "--offloads off makes them equal, or leave a model out with --model"),
     "congestion": ("congestion control", "the kernel has to offer one that all can use"),
+    "settling": ("seconds before a stream", "give one --datapath"),
 }
 
 

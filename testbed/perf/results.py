@@ -133,6 +133,7 @@ class SubjectConditions:
     """``wire_mtu`` is that of the uplinks (or of the pair), ``client_mtu`` what the client's interface has.
 
     ``offloads``: checksums and segmentation are left to the devices. ``congestion`` is the algorithm iperf3 names.
+    ``settling``: seconds of the same traffic before a stream counted.
     """
 
     subject: str
@@ -141,6 +142,7 @@ class SubjectConditions:
     client_mtu: int
     offloads: bool
     congestion: str
+    settling: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from pathlib import Path as File
 from testbed.emulation import ethtool
 from testbed.emulation.errors import MachineLacksError
 from testbed.emulation.netns import inside
-from testbed.perf.results import Conditions, SubjectConditions
+from testbed.perf.results import Conditions, Measure, SubjectConditions
 from testbed.perf.subjects import Subject
+from testbed.perf.tools import settle_time
 
 _SIOCGIFMTU = 0x8921
 _TCP = File("/proc/sys/net/ipv4")
@@ -69,6 +70,7 @@ def read_subject(subject: Subject, congestion: str) -> SubjectConditions:
         client_mtu=inside(client, lambda: _mtu("eth0")),
         offloads=inside(client, lambda: ethtool.read_tx_checksum("eth0")),
         congestion=congestion if congestion == default else f"{congestion}, others {default}",
+        settling=settle_time(Measure.TCP_1, subject.datapath),
     )
 
 

@@ -10,7 +10,6 @@ from testbed.perf.conditions import is_wide
 from testbed.perf.results import FIGURES, FIGURES_OF, RAW, Cell, Figure, Measure, Path, Result, models_of, ordered
 from testbed.perf.statistics import Quantity, raw_of, to_raw, value
 from testbed.perf.targets import judge
-from testbed.perf.tools import settle_time
 
 TITLES = {
     Measure.TCP_1: "TCP, 1 stream",
@@ -129,10 +128,12 @@ def facts_grid(result: Result) -> Grid:
 def conditions_grid(result: Result) -> Grid:
     conditions = result.conditions
     subjects = conditions.subjects
-    settling = {item.subject: str(settle_time(Measure.TCP_1, item.datapath)) for item in subjects}
     facts: Sequence[tuple[str, str]] = (
         ("measured", f"{result.started}, {result.rounds} rounds, {result.seconds} s each, subjects by turns"),
-        ("before a stream", f"{_each(settling)} s of the same, not counted"),
+        (
+            "before a stream",
+            f"{_each({item.subject: str(item.settling) for item in subjects})} s of the same, not counted",
+        ),
         ("datapath", _each({item.subject: item.datapath for item in subjects})),
         ("kernel", f"{conditions.kernel}, {conditions.processors} processors"),
         ("Open vSwitch", conditions.openvswitch),

@@ -65,6 +65,12 @@ def test_unequal_conditions_are_refused_with_what_is_unequal() -> None:
     )
 
 
+def test_a_stream_that_was_preceded_by_none_is_not_compared_with_one_that_was() -> None:
+    before = subject("vpc", datapath="kernel")
+    with pytest.raises(UnequalError, match="seconds before a stream of vpc: 0 before, 4 now"):
+        expect_comparable(conditions(before), conditions(replace(before, settling=4)))
+
+
 def test_doubtful_conditions_are_marked() -> None:
     doubts = find_doubts(result(SLOW, conditions=conditions(load=1.5, steal=3.0)))
     assert [doubt.split(":")[0] for doubt in doubts] == [
