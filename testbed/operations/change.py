@@ -75,9 +75,10 @@ def make_change(
         plan = plan_next(rundir, memory, desired, loaded, session.datapath)
         if memory is not None and (partings := plan_partings(rundir, memory, plan)):
             leaving, ending = partings
-            _realise(session, gate, memory, leaving, plan_changes(session.found.wiring, session.found.wiring))
+            nothing = plan_changes(session.found.wiring, session.found.wiring)
+            _realise(session, gate, memory, leaving, nothing)
             wait_opened(rundir, leaving)
-            _realise(session, gate, memory, ending, plan_changes(session.found.wiring, session.found.wiring))
+            _realise(session, gate, memory, ending, nothing)
             wait_parted(rundir, partings)
             plan = plan_after(partings, plan, desired.ledger)
         changes = plan_changes(plan.wiring, session.found.wiring, session.found.doubtful)

@@ -29,8 +29,10 @@ pytestmark = [pytest.mark.root, pytest.mark.datapath]
 TUNNEL, VPC, ENI = NetworkModel.TUNNEL, NetworkModel.VPC, NetworkModel.ENI
 EXTERNAL = IPv4Address("203.0.113.77")
 PATIENCE = 1.3
-OFTEN = 40  # connections; that of two endpoints one is never chosen is one run in 500 000 000 000
 """Seconds of silence that are a drop: more than the one after which the kernel sends its first packet again."""
+
+OFTEN = 40
+"""Connections: that of two endpoints one is never chosen is one run in 500 000 000 000."""
 
 
 def pods(name: str, replicas: int, app: str, **spec: Any) -> StatefulSet:

@@ -187,7 +187,9 @@ class _Scene:
         ports.append(Port("patch-int", PATCH_INT_PORT, PortKind.PATCH, node.owner, patch))
         mtu = self._clusters[node.cluster].underlay_mtu
         datapath = ex_datapath(node.index)
-        return Bridge("br-ex", datapath, "cluster", node.mac, mtu, tuple(ports), node.owner, tables.BR_EX, False)
+        return Bridge(
+            "br-ex", datapath, "cluster", node.mac, mtu, tuple(ports), node.owner, tables.BR_EX, by_prefix=False
+        )
 
     def _int_bridge(self, node: PlannedNode, pods: Iterable[PlannedPod]) -> Bridge:
         cluster = self._clusters[node.cluster]
@@ -200,7 +202,9 @@ class _Scene:
             mtu -= VXLAN_OVERHEAD
         ports += [Port(pod_interface(pod.port), pod.port, PortKind.SYSTEM, pod.owner) for pod in pods]
         datapath = int_datapath(node.index)
-        return Bridge("br-int", datapath, "cluster", node.int_mac, mtu, tuple(ports), node.owner, tables.BR_INT, False)
+        return Bridge(
+            "br-int", datapath, "cluster", node.int_mac, mtu, tuple(ports), node.owner, tables.BR_INT, by_prefix=False
+        )
 
     # addresses and routes --------------------------------------------------------------------------------
 
