@@ -62,7 +62,10 @@ GUIDE = Guide(
             (
                 Command("lab exec web-0 -- curl -s -m 2 -o /dev/null {web-1}:8080/bytes?n=200000", status=28),
                 Command("lab exec web-0 -- ping -c 1 -W 1 -M do -s 1472 {web-1}", status=1, shows=("0 received",)),
-                Command("lab exec web-0 -- ping -c 1 -W 1 -M do -s 1422 {web-1}", shows=("1 received",)),
+                # Right now, 3 s on, the server repeats its first segment for the fourth time, and the userspace
+                # datapath of Open vSwitch (3.1 to 3.7) loses with a packet that is too large all that it sends in the
+                # same batch. One ping may meet it, three don't.
+                Command("lab exec web-0 -- ping -c 3 -i 0.3 -W 1 -M do -s 1422 {web-1}", shows=("1430 bytes from",)),
             ),
             "the connection is made, the first bytes come, then nothing, and nobody says why: a black hole. The "
             "tunnel's headers make 1550 bytes of 1500, which the wire does not take, and no message reaches the "
