@@ -42,6 +42,8 @@ _SAME = {
     "settling": ("seconds before a stream", "give one --datapath"),
 }
 
+_SAME_AS_BEFORE = {**{field: title for field, (title, _) in _SAME.items()}, "retags": "VLAN tags"}
+
 
 def _unequal(field: str, subjects: Sequence[SubjectConditions]) -> Iterator[str]:
     groups: dict[str, list[str]] = {}
@@ -67,7 +69,7 @@ def expect_comparable(old: Conditions, new: Conditions) -> None:
     before = {item.subject: item for item in old.subjects}
     for item in new.subjects:
         earlier = before.get(item.subject)
-        for field, (title, _) in _SAME.items() if earlier else ():
+        for field, title in _SAME_AS_BEFORE.items() if earlier else ():
             was, now = _say(getattr(earlier, field)), _say(getattr(item, field))
             if was != now:
                 faults.append(f"{title} of {item.subject}: {was} before, {now} now")

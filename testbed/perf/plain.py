@@ -1,7 +1,8 @@
 """The same hops on plain bridges: what forwarding costs when nothing is decided.
 
 Which bridges and ports a path uses is taken from the traces of the model's running lab; each of these bridges gets one
-rule for each receiver: what came in here for this MAC goes out there. The pods know each other's MAC, so nothing is
+rule for each receiver: what came in here for this MAC goes out there, with the tag that it has on that wire in the
+model, as a switch does that connects access ports with a trunk. The pods know each other's MAC, so nothing else is
 rewritten on the way.
 """
 
@@ -19,20 +20,35 @@ from testbed.observe.trace.results import HopKind, Trace, Way
 from testbed.perf.subjects import Subject
 
 _LIMIT = 15.0
+VLAN_PRESENT = 0x1000
+"""OpenFlow's bit of ``vlan_vid`` that says there is a tag."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rule:
-    """``bridge`` is ``n1/br-int``; ports are numbers."""
+    """``bridge`` is ``n1/br-int``; ports are numbers, tags VLANs or 0 for none."""
 
     bridge: str
     in_port: int
+    in_tag: int
     receiver: str
     out_port: int
+    out_tag: int
 
     def __str__(self) -> str:
-        out = "in_port" if self.out_port == self.in_port else str(self.out_port)
-        return f"priority=1,in_port={self.in_port},dl_dst={self.receiver},actions=output:{out}"
+        tag = f"dl_vlan={self.in_tag or '0xffff'}"
+        actions = ",".join((*self._retag(), f"output:{'in_port' if self.out_port == self.in_port else self.out_port}"))
+        return f"priority=1,in_port={self.in_port},{tag},dl_dst={self.receiver},actions={actions}"
+
+    def _retag(self) -> Iterator[str]:
+        if self.out_tag == self.in_tag:
+            return
+        if not self.out_tag:
+            yield "pop_vlan"
+            return
+        if not self.in_tag:
+            yield "push_vlan:0x8100"
+        yield f"set_field:{VLAN_PRESENT | self.out_tag}->vlan_vid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,14 @@ def plan_rules(way: Way, wiring: Wiring) -> tuple[Rule, ...]:
         raise EmulationError(f"plain bridges can't stand for the kernel of {', '.join(strange)}")
     bridges = {f"{item.namespace}/{bridge.name}": bridge for item in wiring.switches for bridge in item.bridges}
     return tuple(
-        Rule(hop.where, _port(bridges[hop.where], hop.entered), way.packet.eth_dst, _port(bridges[hop.where], hop.left))
+        Rule(
+            hop.where,
+            _port(bridges[hop.where], hop.entered),
+            hop.before.vlan or 0,
+            way.packet.eth_dst,
+            _port(bridges[hop.where], hop.left),
+            hop.after.vlan or 0,
+        )
         for hop in hops
     )
 

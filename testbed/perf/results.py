@@ -133,7 +133,8 @@ class SubjectConditions:
     """``wire_mtu`` is that of the uplinks (or of the pair), ``client_mtu`` what the client's interface has.
 
     ``offloads``: checksums and segmentation are left to the devices. ``congestion`` is the algorithm iperf3 names.
-    ``settling``: seconds of the same traffic before a stream counted.
+    ``settling``: seconds of the same traffic before a stream counted. ``retags``: plain bridges give frames the VLANs
+    that the model's have.
     """
 
     subject: str
@@ -143,6 +144,7 @@ class SubjectConditions:
     offloads: bool
     congestion: str
     settling: int = 0
+    retags: bool = False
 
 
 @dataclass(frozen=True, slots=True)

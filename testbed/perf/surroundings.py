@@ -15,7 +15,7 @@ from pathlib import Path as File
 from testbed.emulation import ethtool
 from testbed.emulation.errors import MachineLacksError
 from testbed.emulation.netns import inside
-from testbed.perf.results import Conditions, Measure, SubjectConditions
+from testbed.perf.results import PLAIN, Conditions, Measure, SubjectConditions
 from testbed.perf.subjects import Subject
 from testbed.perf.tools import settle_time
 
@@ -71,6 +71,7 @@ def read_subject(subject: Subject, congestion: str) -> SubjectConditions:
         offloads=inside(client, lambda: ethtool.read_tx_checksum("eth0")),
         congestion=congestion if congestion == default else f"{congestion}, others {default}",
         settling=settle_time(Measure.TCP_1, subject.datapath),
+        retags=subject.name.startswith(PLAIN),
     )
 
 

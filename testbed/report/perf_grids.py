@@ -7,7 +7,20 @@ from dataclasses import dataclass
 
 from testbed.perf.compare import Row
 from testbed.perf.conditions import is_wide
-from testbed.perf.results import FIGURES, FIGURES_OF, RAW, Cell, Figure, Measure, Path, Result, models_of, ordered
+from testbed.perf.results import (
+    FIGURES,
+    FIGURES_OF,
+    PLAIN,
+    RAW,
+    Cell,
+    Figure,
+    Measure,
+    Path,
+    Result,
+    SubjectConditions,
+    models_of,
+    ordered,
+)
 from testbed.perf.statistics import Quantity, raw_of, to_raw, value
 from testbed.perf.targets import judge
 
@@ -134,6 +147,7 @@ def conditions_grid(result: Result) -> Grid:
             "before a stream",
             f"{_each({item.subject: str(item.settling) for item in subjects})} s of the same, not counted",
         ),
+        *_plain_bridges(subjects),
         ("datapath", _each({item.subject: item.datapath for item in subjects})),
         ("kernel", f"{conditions.kernel}, {conditions.processors} processors"),
         ("Open vSwitch", conditions.openvswitch),
@@ -145,6 +159,12 @@ def conditions_grid(result: Result) -> Grid:
         ("tools", ", ".join(text for name, text in conditions.tools if name != "ovs-vswitchd")),
     )
     return Grid("Conditions", ("", ""), tuple(facts), words=True)
+
+
+def _plain_bridges(subjects: Sequence[SubjectConditions]) -> Iterator[tuple[str, str]]:
+    if plain := [item for item in subjects if item.subject.startswith(PLAIN)]:
+        tags = "with the VLAN tag of the model's frame there" if plain[0].retags else "without tags"
+        yield "plain bridges", f"a rule for each receiver and port, {tags}"
 
 
 def _each(by_subject: dict[str, str]) -> str:

@@ -71,6 +71,13 @@ def test_a_stream_that_was_preceded_by_none_is_not_compared_with_one_that_was() 
         expect_comparable(conditions(before), conditions(replace(before, settling=4)))
 
 
+def test_plain_bridges_with_tags_are_not_compared_with_those_without() -> None:
+    before = subject("plain-eni")
+    with pytest.raises(UnequalError, match="VLAN tags of plain-eni: off before, on now"):
+        expect_comparable(conditions(before), conditions(replace(before, retags=True)))
+    expect_equal([subject(RAW), replace(before, retags=True)])
+
+
 def test_doubtful_conditions_are_marked() -> None:
     doubts = find_doubts(result(SLOW, conditions=conditions(load=1.5, steal=3.0)))
     assert [doubt.split(":")[0] for doubt in doubts] == [

@@ -65,14 +65,19 @@ HAIRPIN = Way(
 )
 
 
-def test_plain_rules_follow_the_hops() -> None:
-    to = "dl_dst=02:00:00:00:00:02,actions=output:"
-    assert [(rule.bridge, str(rule)) for rule in plan_rules(HAIRPIN, WIRING)] == [
-        ("n1/br-int", f"priority=1,in_port=100,{to}1"),
-        ("n1/br-ex", f"priority=1,in_port=10,{to}2"),
-        ("fabric/vpc", f"priority=1,in_port=1,{to}in_port"),
-        ("n1/br-ex", f"priority=1,in_port=2,{to}10"),
-        ("n1/br-int", f"priority=1,in_port=1,{to}101"),
+def test_plain_rules_follow_the_hops_and_their_tags() -> None:
+    tags = (None, None, 7, 7, 8, 8, None)
+    hops = tuple(
+        replace(each, before=replace(SENT, vlan=tag), after=replace(SENT, vlan=following))
+        for each, tag, following in zip(HAIRPIN.hops, tags, (*tags[1:], None), strict=True)
+    )
+    to = "dl_dst=02:00:00:00:00:02,actions="
+    assert [(rule.bridge, str(rule)) for rule in plan_rules(replace(HAIRPIN, hops=hops), WIRING)] == [
+        ("n1/br-int", f"priority=1,in_port=100,dl_vlan=0xffff,{to}push_vlan:0x8100,set_field:4103->vlan_vid,output:1"),
+        ("n1/br-ex", f"priority=1,in_port=10,dl_vlan=7,{to}output:2"),
+        ("fabric/vpc", f"priority=1,in_port=1,dl_vlan=7,{to}set_field:4104->vlan_vid,output:in_port"),
+        ("n1/br-ex", f"priority=1,in_port=2,dl_vlan=8,{to}output:10"),
+        ("n1/br-int", f"priority=1,in_port=1,dl_vlan=8,{to}pop_vlan,output:101"),
     ]
 
 
