@@ -40,7 +40,7 @@ GUIDE = Guide(
         Step(
             "The largest packet that passes, with the don't-fragment bit set: 1422 bytes of data, 28 of headers.",
             (
-                Command("lab exec web-0 -- ping -c 1 -W 1 -M do -s 1422 {web-1}", shows=("1 received",)),
+                Command("lab exec web-0 -- ping -c 1 -W 5 -M do -s 1422 {web-1}", shows=("1 received",)),
                 Command("lab exec web-0 -- ping -c 1 -W 1 -M do -s 1423 {web-1}", status=1, shows=("mtu=1450",)),
             ),
             "the pod's own kernel refuses the larger one, and says the limit. That is a good failure: whoever sent it "

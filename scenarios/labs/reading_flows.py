@@ -52,7 +52,7 @@ GUIDE = Guide(
         Step(
             "web-0 pings web-2 beside it. Which flows did the packets hit?",
             (
-                Command("lab exec web-0 -- ping -c 2 -i 0.3 -W 1 {web-2}", shows=("2 received",)),
+                Command("lab exec web-0 -- ping -c 2 -i 0.3 -W 5 {web-2}", shows=("2 received",)),
                 Command("lab flows n1/br-int --used -o wide", lines=30),
             ),
             "tables are passed in order. Each line ends with the object it is there for, and why.",

@@ -87,7 +87,7 @@ GUIDE = Guide(
             (
                 Command("lab apply -f -", ONLY_SSH),
                 Command("lab exec web-0 -- ping -c 1 -W 1 {web-1}", status=1, shows=("0 received",)),
-                Command("lab exec web-0 -- ping -c 1 -W 1 {web-2}", shows=("1 received",)),
+                Command("lab exec web-0 -- ping -c 1 -W 5 {web-2}", shows=("1 received",)),
                 Command("lab trace web-0 web-1", status=1, shows=("dropped", "would pass with"), lines=4),
             ),
             "pods on one node still talk, pods on different nodes do not. To the VPC a tunnel is UDP like any other.",
