@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address
 
+from testbed.emulation.conntrack import DUMP, parse_entry
 from testbed.emulation.control import ask_switches
 from testbed.emulation.rundir import RunDir
 
 _LIMIT = 5.0
-_HALF_OPEN = re.compile(r"^tcp,.*?reply=\(src=([0-9.]+),.*state=SYN_(?:SENT|RECV)", re.MULTILINE)
+_HALF_OPEN = ("state=SYN_SENT", "state=SYN_RECV")
 
 
 def count_opening(rundir: RunDir, namespaces: Iterable[str], endpoints: Collection[IPv4Address]) -> int:
     """How many there are with ``endpoints`` in the switches of ``namespaces``, by their connection tracking."""
     return sum(
-        IPv4Address(found[1]) in endpoints
-        for text in ask_switches(rundir, namespaces, "dpctl/dump-conntrack", _LIMIT)
-        for found in _HALF_OPEN.finditer(text)
+        entry.answered.source in endpoints
+        for text in ask_switches(rundir, namespaces, DUMP, _LIMIT)
+        for line in text.splitlines()
+        if any(state in line for state in _HALF_OPEN) and (entry := parse_entry(line))
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from testbed.emulation.conntrack import DUMP, Side, parse_entry, parse_side
 from testbed.emulation.errors import EmulationError
 from testbed.emulation.processes import run_in
 from testbed.emulation.state import Datapath
@@ -15,19 +15,7 @@ from testbed.observe.status import View
 from testbed.observe.trace.switches import Switch
 from testbed.observe.zones import zone_names
 
-_LINE = re.compile(r"^(?P<protocol>\w+),orig=\((?P<orig>[^)]*)\),reply=\((?P<reply>[^)]*)\)(?P<rest>.*)$")
-_REST = re.compile(r"(zone|mark|state)=(\w+)")
 _ICMP = ("icmp", "icmpv6")
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """Who sends to whom; an echo's ports are its identifier and 0."""
-
-    source: IPv4Address
-    destination: IPv4Address
-    source_port: int = 0
-    destination_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ def read_tracked(view: View, namespace: str) -> Iterator[TrackedConnection]:
 def _dump(view: View, namespace: str) -> str:
     switch = Switch(view.rundir, namespace)
     try:
-        return switch.call("dpctl/dump-conntrack")
+        return switch.call(DUMP)
     except EmulationError as error:
         raise silent(f"the Open vSwitch of {namespace}", str(error)) from error
     finally:
@@ -90,16 +78,9 @@ def _has_firewall(view: View, namespace: str) -> bool:
 
 def parse_tracked(text: str, where: str, names: dict[int, str]) -> Iterator[TrackedConnection]:
     """``ovs-appctl dpctl/dump-conntrack``."""
-    for line in text.splitlines():
-        found = _LINE.match(line)
-        if found is None:
-            continue
-        rest = dict(_REST.findall(found["rest"]))
-        zone = int(rest.get("zone", "0"))
-        sent, answered = _side(found["orig"].split(",")), _side(found["reply"].split(","))
-        mark = int(rest.get("mark", "0"), 0)
-        name = names.get(zone, str(zone))
-        yield TrackedConnection(where, name, found["protocol"], sent, answered, rest.get("state", ""), mark)
+    for entry in filter(None, map(parse_entry, text.splitlines())):
+        zone = names.get(entry.zone, str(entry.zone))
+        yield TrackedConnection(where, zone, entry.protocol, entry.sent, entry.answered, entry.state, entry.mark)
 
 
 def parse_kernel(text: str, where: str) -> Iterator[TrackedConnection]:
@@ -111,12 +92,5 @@ def parse_kernel(text: str, where: str) -> Iterator[TrackedConnection]:
         if not second or "zone=" in line:
             continue
         state = words[3] if words[0] == "tcp" else ""
-        sent, answered = _side(fields[: second[0]]), _side(fields[second[0] :])
+        sent, answered = parse_side(fields[: second[0]]), parse_side(fields[second[0] :])
         yield TrackedConnection(where, "kernel", words[0], sent, answered, state)
-
-
-def _side(fields: list[str]) -> Side:
-    values = dict(field.partition("=")[::2] for field in fields)
-    source_port = int(values.get("sport", values.get("id", "0")))
-    destination_port = int(values.get("dport", "0"))
-    return Side(IPv4Address(values["src"]), IPv4Address(values["dst"]), source_port, destination_port)

@@ -8,8 +8,9 @@ from typing import Any
 
 from rich.table import Table
 
+from testbed.emulation.conntrack import Side
 from testbed.observe.status_items import Column
-from testbed.observe.tracked import Side, TrackedConnection
+from testbed.observe.tracked import TrackedConnection
 from testbed.report.text import render_table
 
 _COLUMNS = (
