@@ -9,6 +9,15 @@ from testbed.scenario import Host
 
 BULK = 200_000
 
+NO_ERRORS = """\
+table ip hardened {
+  chain input {
+    type filter hook input priority 0;
+    icmp type destination-unreachable drop
+  }
+}
+"""
+
 
 def check(lab: RunningLab) -> Iterator[Finding]:
     pod, distant = lab.pod("web-0"), lab.pod("web-1")
@@ -47,12 +56,15 @@ GUIDE = Guide(
             "knows.",
         ),
         Step(
-            "Somebody reads that 1500 is faster, and raises the pods' interfaces and the switch ports behind them.",
+            "Somebody reads that 1500 is faster, and raises the pods' interfaces and the switch ports behind them. "
+            "Somebody else reads that ICMP is dangerous, and has the pods drop it when it says what did not arrive.",
             (
                 Command("lab exec web-0 -- ip link set eth0 mtu 1500"),
                 Command("lab exec n1 -- ip link set p100 mtu 1500"),
                 Command("lab exec web-1 -- ip link set eth0 mtu 1500"),
                 Command("lab exec n2 -- ip link set p100 mtu 1500"),
+                Command("lab exec web-0 -- nft -f -", NO_ERRORS),
+                Command("lab exec web-1 -- nft -f -", NO_ERRORS),
                 Command("lab exec web-0 -- curl -s -m 5 {web-1}:8080/hostname", shows=("web-1",)),
             ),
             "a small request works. It all looks well.",
@@ -68,8 +80,9 @@ GUIDE = Guide(
                 Command("lab exec web-0 -- ping -c 3 -i 0.3 -W 1 -M do -s 1422 {web-1}", shows=("1430 bytes from",)),
             ),
             "the connection is made, the first bytes come, then nothing, and nobody says why: a black hole. The "
-            "tunnel's headers make 1550 bytes of 1500, which the wire does not take, and no message reaches the "
-            "sender.",
+            "tunnel's headers make 1550 bytes of 1500, which the wire does not take. On the kernel's datapath the "
+            "tunnel says so to the sender by ICMP (fragmentation needed, MTU 1450), and the pods throw it away; the "
+            "userspace datapath tells nobody.",
         ),
     ),
     questions=(

@@ -31,6 +31,7 @@ def told(shell: Shell, *arguments: str, status: int | None = 0) -> str:
     return out
 
 
+@pytest.mark.datapath
 @pytest.mark.parametrize("name", find_guides())
 def test_a_guide_from_its_first_step_to_the_last(shell: Shell, name: str) -> None:
     try:
