@@ -11,6 +11,7 @@ from testbed.emulation.rundir import RunDir
 
 _LIMIT = 5.0
 _HALF_OPEN = ("state=SYN_SENT", "state=SYN_RECV")
+"""Looked for before a line is read: a switch may track ten thousand connections, and few are being opened."""
 
 
 def count_opening(rundir: RunDir, namespaces: Iterable[str], endpoints: Collection[IPv4Address]) -> int:

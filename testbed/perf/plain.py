@@ -20,7 +20,7 @@ from testbed.observe.trace.results import HopKind, Trace, Way
 from testbed.perf.subjects import Subject
 
 _LIMIT = 15.0
-VLAN_PRESENT = 0x1000
+_VLAN_PRESENT = 0x1000
 """OpenFlow's bit of ``vlan_vid`` that says there is a tag."""
 
 
@@ -48,7 +48,7 @@ class Rule:
             return
         if not self.in_tag:
             yield "push_vlan:0x8100"
-        yield f"set_field:{VLAN_PRESENT | self.out_tag}->vlan_vid"
+        yield f"set_field:{_VLAN_PRESENT | self.out_tag}->vlan_vid"
 
 
 @dataclass(frozen=True, slots=True)
