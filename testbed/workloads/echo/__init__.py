@@ -22,7 +22,8 @@ later line with itself. UDP: ``NAME CLIENT COUNTER`` and a newline, then the dat
 the address that was asked.
 
 SIGTERM: ``/readyz`` fails at once, new connections are still taken for ``DRAIN_SECONDS`` (environment, default
-0.5), then requests in progress are finished, idle connections closed, and the process ends.
+0.5), then requests in progress are finished, idle connections closed, and the process ends. A connection whose first
+byte has not come is not idle before it is five seconds old.
 
 Standard library only, and little of it: this module is what a thousand pods run.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from typing import TYPE_CHECKING
 
 from testbed.workloads.echo import answers, http1
@@ -16,17 +17,22 @@ CHUNK = 64 * 1024
 HIGH_WATER = 1 << 20
 ZEROS = bytes(CHUNK)
 
+NEW_SECONDS = 5.0
+"""How long a connection is waited for whose first byte has not come: its client may have sent it already, and it may
+have been lost. Go's ``http.Server`` has the same patience when it is shut down (``closeIdleConns``)."""
+
 
 class Connection:
     """What was read and not understood yet, what was written and not sent yet, and what is being waited for."""
 
     __slots__ = ("body_left", "busy", "client", "closing", "counted", "ended", "events", "exit_code", "incoming",
-                 "mode", "outgoing", "server", "server_address", "sock", "zeros")  # fmt: skip
+                 "mode", "opened", "outgoing", "server", "server_address", "sock", "zeros")  # fmt: skip
 
     def __init__(self, server: Server, sock: socket.socket, client: str) -> None:
         self.server, self.sock, self.client = server, sock, client
         host, port = sock.getsockname()[:2]
         self.server_address = f"{host}:{port}"
+        self.opened = time.monotonic()
         self.incoming, self.outgoing = bytearray(), bytearray()
         self.mode = ""  # "", "http" or "lines"
         self.body_left = self.zeros = self.counted = 0
@@ -37,12 +43,14 @@ class Connection:
         self.events = READ
 
     @property
-    def _half_request(self) -> bool:
-        return self.mode == "http" and bool(self.incoming)
+    def idle(self) -> bool:
+        """Nothing is in progress on it, half a request neither."""
+        return not (self.busy or self.outgoing or self.zeros or self.body_left or self.incoming or self.expected)
 
     @property
-    def idle(self) -> bool:
-        return not (self.busy or self.outgoing or self.zeros or self.body_left or self._half_request)
+    def expected(self) -> float:
+        """Seconds for which its first byte is still waited for; 0 when that came, or will not be waited for."""
+        return 0.0 if self.mode else max(self.opened + NEW_SECONDS - time.monotonic(), 0.0)
 
     def on_event(self, events: int) -> None:
         if events & ~WRITE:

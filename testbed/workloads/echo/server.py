@@ -114,16 +114,18 @@ class Server:
         elif fd in self._datagrams:
             self._echo_datagrams(self._datagrams[fd])
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> bool:
+        """Take whom the kernel has connected, a limited number; False when there was nobody more."""
         for _ in range(ACCEPTS_PER_EVENT):
             try:
                 sock, (host, port) = listener.accept()
             except OSError:  # nobody left, or gone before we came, or no descriptor left: try at the next event
-                return
+                return False
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._connections[sock.fileno()] = Connection(self, sock, f"{host}:{port}")
             self.poll.register(sock, READ)
+        return True
 
     def _echo_datagrams(self, sock: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_EVENT):
@@ -157,7 +159,14 @@ class Server:
             self.later(seconds, self._drain)
 
     def _drain(self) -> None:
+        """Take no more connections, but all that the kernel has made: with the listening socket it would reset them."""
         self._draining = True
+        for listener in self._listeners.values():
+            while self._accept(listener):
+                pass
+        for connection in self._connections.values():
+            if connection.expected:
+                self.later(connection.expected, lambda: None)  # look again whether it is idle
         for sock in (*self._listeners.values(), *self._datagrams.values()):
             sock.close()
         self._listeners.clear()

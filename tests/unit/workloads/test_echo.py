@@ -155,6 +155,8 @@ def test_udp(server: Running) -> None:
 
 def test_term_finishes_what_is_in_progress_and_takes_new_connections_meanwhile(server: Running) -> None:
     idle, slow = connect(server), connect(server)
+    idle.sendall(b"hello\n")
+    assert idle.recv(1000)
     slow.sendall(b"GET /delay?ms=2500 HTTP/1.1\r\n\r\n")  # longer than new connections are taken
     os.kill(server[1].pid, signal.SIGTERM)
     late = http.client.HTTPConnection("127.0.0.1", server[0], timeout=5)
@@ -163,6 +165,24 @@ def test_term_finishes_what_is_in_progress_and_takes_new_connections_meanwhile(s
     assert idle.recv(10) == b""
     slow.settimeout(5)
     assert slow.recv(4096).endswith(b"web-0\n")
+    assert server[1].wait(5) == 0
+
+
+def test_term_waits_for_the_first_byte_of_who_is_connected(server: Running) -> None:
+    """A client's first segment may be lost once or twice after its connection was made."""
+    begun, late, half, silent = (connect(server) for _ in range(4))
+    begun.sendall(b"GET /hostname HTTP/1.1\r\n\r\n")
+    assert begun.recv(4096).endswith(b"web-0")
+    half.sendall(b"GET /host")
+    os.kill(server[1].pid, signal.SIGTERM)
+    until(lambda: not listens(server[0]), 10, "the server to take no more connections")
+    assert begun.recv(10) == b""
+    late.sendall(b"GET /hostname HTTP/1.1\r\n\r\n")
+    half.sendall(b"name HTTP/1.1\r\n\r\n")
+    assert late.recv(4096).endswith(b"web-0")
+    assert half.recv(4096).endswith(b"web-0")
+    silent.settimeout(10)
+    assert silent.recv(10) == b""
     assert server[1].wait(5) == 0
 
 
