@@ -51,6 +51,7 @@ from testbed.model.planning.observed import Observed
 from testbed.model.planning.plan import Plan, plan_lab
 from tests.integration import packets
 from tests.integration.emulation_lab import datapath
+from tests.limits import LIMIT
 
 _NUMBERS = itertools.count(1)
 
@@ -137,7 +138,7 @@ class Bridge:
         if len(changes):
             bundle = encode_bundle(program.pipeline, changes, 1, lambda: next(self._xids), names.__setitem__)
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(20)
+                connection.settimeout(LIMIT)
                 connection.connect(str(self._path))
                 connection.sendall(struct.pack("!BBHI", 5, 0, 8, 1) + bundle + barrier(9))
                 _await_barrier(connection, names)
@@ -148,7 +149,7 @@ class Bridge:
     def _forget(self, connection: socket.socket, ended: tuple[a.Answers, ...]) -> None:
         """What was decided by the flows of before, and connections that packets may have met by it meanwhile."""
         control = self._path.parent / "ovs-vswitchd.ctl"
-        subprocess.run(["ovs-appctl", "-t", str(control), "revalidator/purge"], check=True, timeout=20)
+        subprocess.run(["ovs-appctl", "-t", str(control), "revalidator/purge"], check=True, timeout=LIMIT)
         if ended:
             connection.sendall(b"".join(forget_connections(each, 8) for each in ended) + barrier(9))
             _await_barrier(connection, {})
@@ -258,14 +259,14 @@ def connect(
     address: IPv4Address,
     port: int,
     servers: dict[str, socket.socket],
-    limit: float = 1.5,
+    limit: float = LIMIT,
     source_port: int = 0,
 ) -> packets.Seen:
     """Open a connection from pod, node or host ``source``; ``servers`` are those that may get it, by name."""
     return packets.connect(lab.namespace(source), address, port, servers, limit, source_port)
 
 
-def ping(lab: ClusterLab, source: str, address: IPv4Address, limit: float = 1.0) -> bool:
+def ping(lab: ClusterLab, source: str, address: IPv4Address, limit: float = LIMIT) -> bool:
     """One echo request, answered or not."""
     return packets.ping(lab.namespace(source), address, limit)
 
@@ -311,6 +312,6 @@ def send_frame(lab: ClusterLab, name: str, interface: str, frame: bytes) -> None
 
 def run(lab: ClusterLab, name: str, *command: str) -> str:
     """A program's output, inside a namespace."""
-    work = partial(subprocess.run, command, capture_output=True, text=True, timeout=20)
+    work = partial(subprocess.run, command, capture_output=True, text=True, timeout=LIMIT)
     ran = within(lab.namespace(name), work)
     return str(ran.stdout + ran.stderr)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.controller_switch import OwnSwitch, Peer, own_switch, until
+from tests.limits import LIMIT
 
 STAND_IN = Path(__file__).with_name("controller_stand_in.py")
 
@@ -37,7 +38,7 @@ class ControllerLab:
         with (self.switch.run / "controller.log").open("ab") as log:
             command = [sys.executable, str(STAND_IN), str(self.switch.run)]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        until(self.answers, 10, "the controller's socket")
+        until(self.answers, LIMIT, "the controller's socket")
         return time.monotonic() - started
 
     def answers(self) -> bool:
@@ -50,7 +51,7 @@ class ControllerLab:
     def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
         assert self.process is not None
         self.process.send_signal(how)
-        return self.process.wait(10)
+        return self.process.wait(LIMIT)
 
     def want(self, generation: int, switches: dict[int, dict[str, Any]]) -> None:
         path = self.control / "stand-in.json"
@@ -71,7 +72,7 @@ class ControllerLab:
         )
         return state
 
-    def until_applied(self, generation: int, limit: float = 10) -> float:
+    def until_applied(self, generation: int, limit: float = LIMIT) -> float:
         """Seconds until every connected switch carries the generation."""
         started = time.monotonic()
 

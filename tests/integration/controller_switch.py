@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.limits import LIMIT
+
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
 
@@ -45,7 +47,7 @@ class OwnSwitch:
         server = self._spawn(
             "unshare", "--net", "ovsdb-server", f"--remote=punix:{self.run}/db.sock", str(self.run / "conf.db")
         )
-        until((self.run / "db.sock").exists, 10, "the database's socket")
+        until((self.run / "db.sock").exists, LIMIT, "the database's socket")
         self.namespace = server.pid
         self.start_vswitchd()
         self.vsctl("--no-wait", "init")
@@ -92,7 +94,7 @@ class OwnSwitch:
         return process
 
     def _run(self, *command: str) -> str:
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=LIMIT)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout
@@ -118,8 +120,8 @@ class Peer:
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
-        until(path.exists, 10, str(path))
+        self.socket.settimeout(LIMIT)
+        until(path.exists, LIMIT, str(path))
         self.socket.connect(str(path))
         self._buffer = b""
         self.send(struct.pack("!BBHI", 5, 0, 8, 1))

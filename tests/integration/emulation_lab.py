@@ -21,6 +21,7 @@ from testbed.emulation.state import Datapath
 from testbed.emulation.teardown import tear_down
 from testbed.emulation.waiting import WaitedInVainError, until
 from testbed.model.wiring import Wiring
+from tests.limits import LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +41,7 @@ def clean(rundir: RunDir) -> Iterator[RunDir]:
         yield rundir
     finally:
         with suppress(NoSuchLabError):
-            tear_down(rundir, lock_limit=20)
+            tear_down(rundir, lock_limit=LIMIT)
 
 
 def realise(rundir: RunDir, wanted: Wiring) -> tuple[str, ...]:
@@ -103,7 +104,7 @@ def start_child(rundir: RunDir, pods: int, kill_at: int = -1) -> subprocess.Pope
     )
 
 
-def expect_unchanged(before: Snapshot, lab: str, limit: float = 10.0) -> None:
+def expect_unchanged(before: Snapshot, lab: str, limit: float = LIMIT) -> None:
     """The machine is as before within ``limit`` seconds, but for what other programs do meanwhile.
 
     That what is the user's is not ended by us, ``decoys`` proves; and a lab names no namespace in /run/netns.

@@ -19,6 +19,7 @@ from typing import Any
 from testbed.model.codec import to_plain
 from testbed.model.desired import Eni, FabricState
 from tests.integration.controller_switch import OwnSwitch, own_switch, until
+from tests.limits import LIMIT
 from tests.unit.fabric.clouds import DATAPATH
 
 BRIDGE = "vpc"
@@ -65,7 +66,7 @@ class FabricLab:
 
     def until_applied(self) -> None:
         try:
-            until(self._in_force, 10, f"generation {self.state.generation}")
+            until(self._in_force, LIMIT, f"generation {self.state.generation}")
         except TimeoutError as error:
             log = (self.switch.run / "fabric.log").read_text()
             raise AssertionError(f"{error}: {self._applied()}\n{log}") from error
@@ -107,7 +108,7 @@ class FabricLab:
         for eni in self.state.enis:
             home = self.homes[eni.id] = self._spawn("unshare", "--net", "sleep", "3600")
             link = f"/proc/{home.pid}/ns/net"
-            until(lambda link=link: os.readlink(link) != own, 5, f"the namespace of {eni.name}")  # type: ignore[misc]
+            until(lambda link=link: os.readlink(link) != own, LIMIT, f"the namespace of {eni.name}")  # type: ignore[misc]
 
     def _ports(self) -> None:
         """A port of the fabric for every ENI of its own; those that share one sit on a bridge of their node, which
@@ -159,7 +160,7 @@ def _ip(pid: int, lines: list[str]) -> None:
 
 def _inside(pid: int, *command: str, text: str = "") -> None:
     entered = ("nsenter", f"--net=/proc/{pid}/ns/net", *command)
-    done = subprocess.run(entered, input=text, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(entered, input=text, capture_output=True, text=True, timeout=LIMIT)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr}\n{text}")
 

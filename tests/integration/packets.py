@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from testbed.emulation.netns import inside
+from tests.limits import LIMIT
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def serve(namespace: Path, port: int, kind: int = socket.SOCK_STREAM) -> socket.
         made.bind(("0.0.0.0", port))
         if kind == socket.SOCK_STREAM:
             made.listen(64)
-        made.settimeout(3)
+        made.settimeout(LIMIT)
         return made
 
     return inside(namespace, listen)
@@ -47,7 +48,7 @@ def connect(
     address: IPv4Address,
     port: int,
     servers: dict[str, socket.socket],
-    limit: float,
+    limit: float = LIMIT,
     source_port: int = 0,
 ) -> Seen:
     """Open a connection and exchange data; ``servers`` are the listening sockets that may get it, by name.
@@ -77,11 +78,11 @@ def connect(
     except OSError as error:
         return Seen(f"error {error.errno}")
     with client:
-        ready, _, _ = select.select(list(servers.values()), [], [], 3)
+        ready, _, _ = select.select(list(servers.values()), [], [], LIMIT)
         assert ready, f"{namespace.name} connected to {address}:{port}, but none of the servers was asked"
         accepted, peer = ready[0].accept()
         with accepted:
-            accepted.settimeout(3)
+            accepted.settimeout(LIMIT)
             client.sendall(b"question")
             assert accepted.recv(100) == b"question"
             accepted.sendall(b"answer")
@@ -90,7 +91,7 @@ def connect(
     return Seen("connected", IPv4Address(peer[0]), name)
 
 
-def ping(namespace: Path, address: IPv4Address, limit: float) -> bool:
+def ping(namespace: Path, address: IPv4Address, limit: float = LIMIT) -> bool:
     """One echo request, answered or not."""
 
     def echo() -> bool:

@@ -16,6 +16,7 @@ from testbed.emulation.rundir import RunDir
 from testbed.emulation.waiting import until
 from testbed.operations.injection import clear_faults, take_link_down
 from tests.integration.test_cli_lab import DEMO, Shell
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -41,7 +42,7 @@ def pings(lab: Shell, source: str, target: str) -> bool:
 def ofctl(lab: Shell, command: str, *words: str) -> str:
     socket = f"unix:{lab.environment['CNLAB_RUN_ROOT']}/{lab.name}/ovs/n1/br-int.mgmt"
     line = ["ovs-ofctl", "-O", "OpenFlow14", command, socket, *words]
-    return subprocess.run(line, check=True, capture_output=True, text=True, timeout=20).stdout
+    return subprocess.run(line, check=True, capture_output=True, text=True, timeout=LIMIT).stdout
 
 
 def flows(lab: Shell) -> list[str]:
@@ -128,7 +129,7 @@ def test_killed_programs_are_named_and_come_back_with_the_next_up(lab: Shell) ->
     assert "does not run; lab up or apply starts it again" in lab("fault", "kill", "kubelet", status=2).stderr
     lab("up", DEMO, "--lab", lab.name)
     assert lab.json("status")["problems"] == []
-    until(lambda: flows(lab) == golden, 10, "the stray flow to be gone and the deleted ones to be back")
+    until(lambda: flows(lab) == golden, LIMIT, "the stray flow to be gone and the deleted ones to be back")
     assert pings(lab, "db-1", "db-0")
 
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.integration.test_cli_lab import Shell
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -45,7 +46,7 @@ def test_watch_and_page_show_the_running_lab(shell: Shell, tmp_path: Path) -> No
         frame = shell.json("watch", "--once")
     finally:
         ping.terminate()
-        ping.communicate(timeout=10)
+        ping.communicate(timeout=LIMIT)
     assert frame["health"]["ok"]
     busy = {link["host"] for link in frame["links"] if link["packets_in"] > 1 and link["packets_out"] > 1}
     assert {"db-0", "db-1", "n1", "n2"} <= busy

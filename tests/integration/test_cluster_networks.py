@@ -23,6 +23,7 @@ from tests.integration.cluster_lab import (
     within,
 )
 from tests.integration.packets import DROPPED, Seen, udp_frame
+from tests.limits import LIMIT, SILENCE
 from tests.unit.model import labs
 
 pytestmark = [pytest.mark.root, pytest.mark.datapath]
@@ -58,10 +59,14 @@ def expected(lab: ClusterLab, source: str, target: str) -> Seen:
     return Seen("connected", lab.address(source), target)
 
 
+def patience(lab: ClusterLab, source: str, target: str) -> float:
+    return SILENCE if expected(lab, source, target) == DROPPED else LIMIT
+
+
 def test_everybody_to_everybody(lab: ClusterLab) -> None:
     servers = {name: serve(lab, name, 8080) for name in EVERYBODY}
     pairs = [(source, target) for source in EVERYBODY for target in EVERYBODY if source != target]
-    seen = {pair: connect(lab, pair[0], lab.address(pair[1]), 8080, servers, limit=0.7) for pair in pairs}
+    seen = {pair: connect(lab, pair[0], lab.address(pair[1]), 8080, servers, patience(lab, *pair)) for pair in pairs}
     for server in servers.values():
         server.close()
     assert seen == {pair: expected(lab, *pair) for pair in pairs}
@@ -71,7 +76,7 @@ def test_ping(lab: ClusterLab) -> None:
     assert ping(lab, "web-0", lab.address("web-1"))
     assert ping(lab, "node-1", lab.address("web-1"))
     assert ping(lab, "web-1", lab.address("node-1"))
-    assert ping(lab, "db", lab.address("web-1"), limit=0.5) is (model_of(lab) is not TUNNEL)
+    assert ping(lab, "db", lab.address("web-1"), patience(lab, "db", "web-1")) is (model_of(lab) is not TUNNEL)
 
 
 def test_same_node_stays_on_the_node_or_goes_through_the_vpc(lab: ClusterLab) -> None:
@@ -102,7 +107,7 @@ def test_an_address_that_no_pod_has(lab: ClusterLab) -> None:
     only(lab, TUNNEL, VPC)
     blocks = [lab.node(name).blocks[0] for name in NODES]
     nobody = [blocks[0][-3], blocks[1][-3], IPv4Address("172.16.200.9")]
-    assert [ping(lab, "web-0", address, limit=0.3) for address in nobody] == [False] * 3
+    assert [ping(lab, "web-0", address, SILENCE) for address in nobody] == [False] * 3
 
 
 def gateway_mac(lab: ClusterLab) -> str:
@@ -211,7 +216,7 @@ def test_a_new_pod_leaves_other_nodes_and_connections_alone() -> None:
     with cluster_lab(before) as lab:
         server = serve(lab, "web-1", 8080)
         client = within(
-            lab.namespace("web-0"), lambda: socket.create_connection((str(lab.address("web-1")), 8080), timeout=3)
+            lab.namespace("web-0"), lambda: socket.create_connection((str(lab.address("web-1")), 8080), timeout=LIMIT)
         )
         accepted, _ = server.accept()
         lab.apply(replace(before, stateful_sets=(labs.stateful_set("web", 5),)))
@@ -220,7 +225,7 @@ def test_a_new_pod_leaves_other_nodes_and_connections_alone() -> None:
         assert sent["node-2"] == 0
         assert 0 < sent["node-1"] <= 6
         client.sendall(b"still here")
-        accepted.settimeout(3)
+        accepted.settimeout(LIMIT)
         assert accepted.recv(100) == b"still here"
         assert connect(lab, "web-1", lab.address("web-4"), 8080, {"web-4": serve(lab, "web-4", 8080)}) == Seen(
             "connected", lab.address("web-1"), "web-4"
@@ -240,9 +245,9 @@ def test_vpc_destinations_outside_the_list_see_the_node_and_nodes_outside_lose_r
         servers = {name: serve(lab, name, 8080) for name in ("db", "web-0", "web-1")}
         assert connect(lab, "web-0", lab.address("db"), 8080, servers) == Seen("connected", lab.address("node-1"), "db")
         assert connect(lab, "web-0", lab.address("web-1"), 8080, servers).client == lab.address("web-0")
-        assert connect(lab, "node-1", lab.address("web-1"), 8080, servers).verdict in ("dropped", "refused")
+        assert connect(lab, "node-1", lab.address("web-1"), 8080, servers, SILENCE).verdict in ("dropped", "refused")
         assert connect(lab, "node-1", lab.address("web-0"), 8080, servers).client == lab.address("node-1")
-        assert not ping(lab, "node-1", lab.address("web-1"))
+        assert not ping(lab, "node-1", lab.address("web-1"), SILENCE)
         for server in servers.values():
             server.close()
 

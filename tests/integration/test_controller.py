@@ -17,6 +17,7 @@ import pytest
 
 from tests.integration.controller_lab import STAND_IN, ControllerLab, controller_lab, say_features
 from tests.integration.controller_switch import Peer, until
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -78,16 +79,16 @@ def test_flows_that_somebody_deletes_come_back(lab: ControllerLab) -> None:
     golden = bring_up(lab)
     lab.switch.ofctl("del-flows", "br0")
     lab.switch.ofctl("del-groups", "br0")
-    until(lambda: lab.switch.flows("br0") == golden, 10, "the deleted flows")
+    until(lambda: lab.switch.flows("br0") == golden, LIMIT, "the deleted flows")
 
 
 def test_a_switch_that_restarts_gets_everything_again(lab: ControllerLab) -> None:
     golden = bring_up(lab)
     lab.switch.vswitchd.kill()
     lab.switch.vswitchd.wait()
-    until(lambda: not lab.state_of(1)["connected"], 5, "the end of the connection seen")
+    until(lambda: not lab.state_of(1)["connected"], LIMIT, "the end of the connection seen")
     lab.switch.start_vswitchd()
-    until(lambda: (lab.switch.run / "br0.mgmt").exists() and lab.state_of(1)["connected"], 10, "the switch back")
+    until(lambda: (lab.switch.run / "br0.mgmt").exists() and lab.state_of(1)["connected"], LIMIT, "the switch back")
     lab.until_applied(1)
     assert lab.switch.flows("br0") == golden
 
@@ -95,7 +96,7 @@ def test_a_switch_that_restarts_gets_everything_again(lab: ControllerLab) -> Non
 def test_an_error_of_the_switch_names_the_object_and_is_not_applied(lab: ControllerLab) -> None:
     bring_up(lab)
     lab.want(2, {1: {"flows": 21, "bad": True}})
-    until(lambda: lab.state_of(1)["errors"], 5, "the error")
+    until(lambda: lab.state_of(1)["errors"], LIMIT, "the error")
     assert lab.state_of(1)["errors"] == [
         "flow of Pod/default/broken in last (wrong port): OFPET_BAD_ACTION/OFPBAC_BAD_OUT_PORT"
     ]
@@ -111,14 +112,14 @@ def test_a_full_table_is_reported_and_tried_again(lab: ControllerLab) -> None:
     lab.switch.vsctl("--", *full.split())
     golden = lab.switch.flows("br0")
     lab.want(2, {1: {"flows": 200}})
-    until(lambda: lab.state_of(1)["errors"], 5, "the error")
+    until(lambda: lab.state_of(1)["errors"], LIMIT, "the error")
     assert re.search(
         r"flow of Pod/default/p\d+ in first .*: OFPET_FLOW_MOD_FAILED/OFPFMFC_TABLE_FULL",
         str(lab.state_of(1)["errors"]),
     )
     assert lab.switch.flows("br0") == golden, "all or nothing"
     lab.switch.vsctl("clear", "bridge", "br0", "flow_tables")
-    lab.until_applied(2, limit=15)
+    lab.until_applied(2)
 
 
 def test_strangers_are_refused_and_the_others_are_fine(lab: ControllerLab) -> None:
@@ -128,7 +129,7 @@ def test_strangers_are_refused_and_the_others_are_fine(lab: ControllerLab) -> No
         say_features(stranger, datapath_id)
         kinds = kinds_until_closed(stranger)
         assert not kinds & {14, 15, 33, 34}, "nothing is programmed into a stranger"
-    until(lambda: lab.applied()["refused"] == 2, 5, "two refused")
+    until(lambda: lab.applied()["refused"] == 2, LIMIT, "two refused")
     lab.want(2, {1: {"flows": 20}})
     lab.until_applied(2)
     assert lab.switch.flows("br0") == golden
@@ -160,7 +161,7 @@ def test_garbage_ends_its_own_connection_only(lab: ControllerLab) -> None:
         with socket.socket(socket.AF_UNIX) as peer, contextlib.suppress(OSError):
             peer.connect(str(lab.socket))
             peer.sendall(garbage)
-    until(lambda: lab.descriptors() <= before, 10, "descriptors as before")
+    until(lambda: lab.descriptors() <= before, LIMIT, "descriptors as before")
     lab.want(2, {1: {"flows": 30}})
     lab.until_applied(2)
 
@@ -171,14 +172,14 @@ def test_a_hundred_reconnects_leak_nothing(lab: ControllerLab) -> None:
     for _ in range(100):
         with contextlib.closing(Peer(lab.socket)) as peer:
             say_features(peer, 66)
-    until(lambda: lab.descriptors() <= before, 10, "descriptors as before")
+    until(lambda: lab.descriptors() <= before, LIMIT, "descriptors as before")
 
 
 def test_a_frozen_controller_recovers(lab: ControllerLab) -> None:
     """Also when the switch gave it up meanwhile. Open vSwitch 3.1 does not probe every connection: so it is told to."""
     golden = bring_up(lab)
     assert lab.process is not None
-    until(lambda: says_connected(lab) == "true", 20, "the switch saying that it is connected")
+    until(lambda: says_connected(lab) == "true", LIMIT, "the switch saying that it is connected")
     lab.process.send_signal(signal.SIGSTOP)
     other = lab.link.with_name("another.sock")
     other.symlink_to(lab.socket)
@@ -212,7 +213,7 @@ def test_a_second_controller_of_the_same_name_gives_up(lab: ControllerLab) -> No
     bring_up(lab)
     assert lab.process is not None
     second = subprocess.run(
-        [sys.executable, str(STAND_IN), str(lab.switch.run)], capture_output=True, text=True, timeout=10
+        [sys.executable, str(STAND_IN), str(lab.switch.run)], capture_output=True, text=True, timeout=LIMIT
     )
     assert second.returncode != 0
     assert f"another controller listens on {lab.socket}" in second.stderr
@@ -240,7 +241,7 @@ def test_a_hundred_switches_at_once(lab: ControllerLab, capsys: pytest.CaptureFi
         command += [f"other-config:datapath-id={number:016x}", "protocols=OpenFlow14"]
         command += ["--", "set-controller", name, f"unix:{lab.link}"]
     lab.switch.vsctl(*command)
-    seconds = lab.until_applied(1, limit=30)
+    seconds = lab.until_applied(1)
     assert len(lab.switch.flows("b77")) == 53
     with capsys.disabled():
         sys.stdout.write(f"\n100 switches with 50 flows each: {seconds:.2f} s, controller {lab.memory()} kB\n")

@@ -37,6 +37,7 @@ from controllers.openflow.packets import Packet, tcp, udp
 from controllers.openflow.render import render_program
 from controllers.openflow.simulate import FakeSwitch
 from tests.integration.controller_switch import OwnSwitch, Peer, own_switch
+from tests.limits import LIMIT
 from tests.unit.openflow.pipelines import LOW, MIDDLE, NEXT, WIDE
 
 pytestmark = pytest.mark.root
@@ -74,7 +75,7 @@ def traced_ports(switch: OwnSwitch, packet: Packet) -> list[int]:
     flow = f"in_port=LOCAL,{kind},nw_src={source},nw_dst={target},nw_ttl=64,{kind}_dst={port}"
     control = next(switch.run.glob("ovs-vswitchd.*.ctl"))
     command = ["ovs-appctl", "-t", str(control), "ofproto/trace", "br0", flow]
-    text = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    text = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True).stdout
     lines = text.splitlines()
     ports = []
     for line, after in itertools.zip_longest(lines, lines[1:], fillvalue=""):

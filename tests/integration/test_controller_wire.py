@@ -30,6 +30,7 @@ from controllers.openflow.decode import Found, read_flows, read_groups
 from controllers.openflow.diff import Changes, plan_changes, plan_repair
 from controllers.openflow.encode import WireKey
 from tests.integration.controller_switch import OwnSwitch, Peer, own_switch, until
+from tests.limits import LIMIT
 from tests.unit.openflow import test_learn
 from tests.unit.openflow.pipelines import LABEL, MARK, NEXT, WIDE, ZONE
 from tests.unit.openflow.test_encode import ACTIONS, MATCHES
@@ -142,7 +143,7 @@ def test_a_switch_learns_and_what_it_learned_is_left_alone_until_nothing_learns_
     assert send(peer, program, plan_repair(read(peer), program)) == []
     assert len(plan_repair(read(peer), program)) == 0
     switch.ofctl("packet-out", "br0", f"in_port=LOCAL packet={FRAME} actions=resubmit(,0)")
-    until(lambda: learned(peer), 5, "the learned flow")
+    until(lambda: learned(peer), LIMIT, "the learned flow")
     assert len(learned(peer)) == 1
     assert len(plan_repair(read(peer), program)) == 0
     another = test_learn.program_of(replace(test_learn.LEARN, note="another client"))

@@ -12,6 +12,7 @@ from testbed.emulation.rundir import RunDir
 from testbed.model import tables
 from testbed.operations import verbs
 from testbed.scenario.registry import ROOT
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -26,7 +27,7 @@ def rundir() -> Iterator[RunDir]:
         yield lab
     finally:
         if lab.exists:
-            verbs.down(lab, lock_limit=30.0)
+            verbs.down(lab, lock_limit=LIMIT)
 
 
 @pytest.mark.parametrize("where", BRIDGES)
@@ -34,7 +35,7 @@ def test_dumps_name_tables_as_the_pipeline_does(rundir: RunDir, where: str) -> N
     host, _, bridge = where.partition("/")
     socket = f"unix:{rundir.ovs(host)}/{bridge}.mgmt"
     command = ("ovs-ofctl", "--names", "--protocols=OpenFlow14", "dump-flows", socket)
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=15)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     shown = {line.partition(" table=")[2].partition(",")[0].strip('"') for line in lines if " table=" in line}

@@ -26,6 +26,7 @@ from testbed.emulation.teardown import tear_down
 from testbed.emulation.waiting import until
 from testbed.model.wiring import Firewall, Offload, TunnelNeighbour, Wiring
 from tests.integration.emulation_lab import clean, datapath, forward_like_switches, pings, realise, unique_lab
+from tests.limits import LIMIT
 
 pytestmark = [pytest.mark.root, pytest.mark.datapath]
 
@@ -105,7 +106,7 @@ def test_a_dead_switch_is_found_and_made_again(rundir: RunDir) -> None:
     realise(rundir, WIRING)
     for pid in find_role(rundir, "ovs-vswitchd@n1"):
         subprocess.run(["kill", "-9", str(pid)], check=True)
-    until(lambda: not find_role(rundir, "ovs-vswitchd@n1"), 5, "the switch to die")
+    until(lambda: not find_role(rundir, "ovs-vswitchd@n1"), LIMIT, "the switch to die")
     assert [switch.namespace for switch in read_found(rundir).doubtful.switches] == ["n1"]
     assert realise(rundir, WIRING)
     forward_like_switches(rundir, WIRING)

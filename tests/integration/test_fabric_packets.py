@@ -20,6 +20,7 @@ from testbed.model.desired import FabricState, Network, NextHop, Peering
 from tests.integration import packets
 from tests.integration.fabric_lab import FabricLab, fabric_lab
 from tests.integration.packets import DROPPED, Seen
+from tests.limits import LIMIT, SILENCE
 from tests.unit.fabric.clouds import (
     BLOCKS,
     NODE,
@@ -78,11 +79,6 @@ def world(**changes: Any) -> FabricState:
     return replace(cloud, **values | changes)
 
 
-ANSWER, SILENCE = 5.0, 1.3
-"""Seconds to wait for what is expected to come, however busy the machine, and for what is expected not to: more than
-the one after which the kernel sends its first packet again."""
-
-
 class World:
     """The lab with its endpoints by ENI number; every test starts from ``world()``."""
 
@@ -99,7 +95,7 @@ class World:
         return {f"eni-{n}": packets.serve(self.home(n), port) for n in numbers}
 
     def tcp(
-        self, source: int, address: str, port: int = 8080, *, at: int, server_port: int = 8080, limit: float = ANSWER
+        self, source: int, address: str, port: int = 8080, *, at: int, server_port: int = 8080, limit: float = LIMIT
     ) -> Seen:
         """Connect and exchange data; the server listens at ENI ``at``."""
         servers = self.serve(at, port=server_port)
@@ -113,7 +109,7 @@ class World:
         """The same where nothing is expected to answer."""
         return self.tcp(source, address, port, at=at, server_port=server_port, limit=SILENCE)
 
-    def ping(self, source: int, address: str, limit: float = ANSWER) -> bool:
+    def ping(self, source: int, address: str, limit: float = LIMIT) -> bool:
         return packets.ping(self.home(source), IPv4Address(address), limit)
 
     def inside(self, number: int, work: Any) -> Any:
@@ -223,15 +219,15 @@ def test_members_of_a_group(lab: World) -> None:
 def connection(lab: World) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A to B:8080, open: (client, server)."""
     with lab.serve(B)[f"eni-{B}"] as listening:
-        client = lab.inside(A, lambda: socket.create_connection((ADDRESS[B], 8080), timeout=2))
+        client = lab.inside(A, lambda: socket.create_connection((ADDRESS[B], 8080), timeout=LIMIT))
         server, _ = listening.accept()
         with client, server:
             yield client, server
 
 
-def passes(sender: socket.socket, receiver: socket.socket) -> bool:
+def passes(sender: socket.socket, receiver: socket.socket, limit: float = LIMIT) -> bool:
     sender.sendall(b"more")
-    ready, _, _ = select.select([receiver], [], [], 0.5)
+    ready, _, _ = select.select([receiver], [], [], limit)
     return bool(ready) and receiver.recv(100) == b"more"
 
 
@@ -241,7 +237,7 @@ def test_a_tightened_inbound_rule_cuts_a_live_connection(lab: World) -> None:
         assert passes(client, server)
         assert passes(server, client)
         lab.become(with_groups(world(), B, group("vpc1/web", rule("ingress", "tcp", ports=(8081, 8081)))))
-        assert not passes(client, server)
+        assert not passes(client, server, SILENCE)
 
 
 def test_a_tightened_outbound_rule_leaves_live_connections(lab: World) -> None:
@@ -268,7 +264,7 @@ def test_the_ports_of_a_known_connection_open_no_other_one(lab: World) -> None:
     with lab.serve(B)[f"eni-{B}"] as server:
         assert again(servers={f"eni-{B}": server}, limit=SILENCE) == DROPPED
         lab.become(world())
-        assert again(servers={f"eni-{B}": server}, limit=ANSWER) == seen(ADDRESS[A], B)
+        assert again(servers={f"eni-{B}": server}) == seen(ADDRESS[A], B)
 
 
 def test_who_was_not_let_in_has_nothing_to_answer(lab: World) -> None:
@@ -280,16 +276,16 @@ def test_who_was_not_let_in_has_nothing_to_answer(lab: World) -> None:
         packets.serve(lab.home(A), 500, socket.SOCK_DGRAM) as a,
         packets.serve(lab.home(B), 500, socket.SOCK_DGRAM) as b,
     ):
-        assert not arrives(a, ADDRESS[B], b)
-        assert not arrives(b, ADDRESS[A], a)
+        assert not arrives(a, ADDRESS[B], b, SILENCE)
+        assert not arrives(b, ADDRESS[A], a, SILENCE)
         lab.become(with_groups(with_groups(closed, B, CLOSED), A, open_group(1)))
         assert arrives(b, ADDRESS[A], a)
         assert arrives(a, ADDRESS[B], b)
 
 
-def arrives(sender: socket.socket, address: str, receiver: socket.socket) -> bool:
+def arrives(sender: socket.socket, address: str, receiver: socket.socket, limit: float = LIMIT) -> bool:
     sender.sendto(b"hello", (address, 500))
-    return bool(select.select([receiver], [], [], SILENCE)[0]) and receiver.recv(100) == b"hello"
+    return bool(select.select([receiver], [], [], limit)[0]) and receiver.recv(100) == b"hello"
 
 
 def test_errors_about_a_known_connection_pass(lab: World) -> None:
@@ -299,7 +295,7 @@ def test_errors_about_a_known_connection_pass(lab: World) -> None:
 
     def ask() -> str:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-            made.settimeout(1)
+            made.settimeout(LIMIT)
             made.connect((ADDRESS[B], 9))
             made.send(b"anybody?")
             try:
@@ -425,7 +421,7 @@ def test_load_balancer_spreads_connections(lab: World) -> None:
     lab.become(balanced((member("10.0.1.7"), member("10.0.0.9")), cloud=world()))
     servers = lab.serve(P, B)
     try:
-        found = [packets.connect(lab.home(A), IPv4Address(VIP), 80, servers, limit=2).server for _ in range(24)]
+        found = [packets.connect(lab.home(A), IPv4Address(VIP), 80, servers).server for _ in range(24)]
     finally:
         for server in servers.values():
             server.close()

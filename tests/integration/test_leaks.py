@@ -32,6 +32,7 @@ from tests.integration.emulation_lab import (
     start_child,
     unique_lab,
 )
+from tests.limits import LIMIT
 
 PODS = 20
 PHASES = 5  # namespaces, start Open vSwitch, links, configure Open vSwitch, addresses and routes
@@ -213,7 +214,7 @@ def test_a_shell_that_a_user_left_in_a_pod_is_ended(rundir: RunDir) -> None:
         inodes = frozenset(netns.read_inodes(rundir))
         assert shell.pid in {owned.pid for owned in find_processes(rundir, inodes)}
         tear_down(rundir)
-        assert shell.wait(timeout=5) == -signal.SIGTERM
+        assert shell.wait(timeout=LIMIT) == -signal.SIGTERM
     finally:
         shell.kill()
         shell.wait()

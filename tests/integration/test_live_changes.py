@@ -14,6 +14,7 @@ from testbed.operations import verbs
 from testbed.operations.waiting import read_status
 from testbed.scenario import RunningLab
 from testbed.scenario.registry import ROOT
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -83,7 +84,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield running
     finally:
         if rundir.exists:
-            verbs.down(rundir, lock_limit=30.0)
+            verbs.down(rundir, lock_limit=LIMIT)
 
 
 def sent(lab: RunningLab) -> int:

@@ -16,10 +16,9 @@ from testbed.operations.injection import clear_faults, take_link_down
 from testbed.operations.readiness import until_ready
 from testbed.scenario import Load, RunningLab
 from testbed.scenario.registry import ROOT
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
-
-LIMIT = 60.0
 
 WEB = """
 apiVersion: apps/v1
@@ -67,7 +66,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield RunningLab(rundir, request.param)
     finally:
         if rundir.exists:
-            verbs.down(rundir, lock_limit=30.0)
+            verbs.down(rundir, lock_limit=LIMIT)
 
 
 def web(lab: RunningLab) -> set[str]:

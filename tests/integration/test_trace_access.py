@@ -26,6 +26,7 @@ from testbed.observe.verdicts import Verdict
 from testbed.operations import verbs
 from testbed.scenario import RunningLab
 from testbed.scenario.registry import ROOT
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -82,7 +83,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield Stage(lab, targets(lab))
     finally:
         if rundir.exists:
-            verbs.down(rundir, lock_limit=30.0)
+            verbs.down(rundir, lock_limit=LIMIT)
 
 
 def targets(lab: RunningLab) -> dict[str, str]:

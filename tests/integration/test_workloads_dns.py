@@ -15,6 +15,7 @@ from testbed.model.source import Source
 from testbed.model.workloads import Workload
 from testbed.workloads.logs import read_log
 from tests.integration.workload_lab import ADDRESS, WorkloadLab, until, workload, workload_lab
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -74,16 +75,16 @@ def test_a_change_is_visible_without_a_restart(lab: WorkloadLab) -> None:
     assert address() == "3 -"  # NXDOMAIN
     new = replace(WEB, service=replace(WEB.service, name="new"), cluster_ip=IPv4Address("10.247.0.9"))
     lab.apply(dns(WEB, new))
-    until(lambda: address() == "0 10.247.0.9", 10, "the new name")
+    until(lambda: address() == "0 10.247.0.9", LIMIT, "the new name")
     lab.apply(dns(WEB))
-    until(lambda: address() == "3 -", 10, "its end")
+    until(lambda: address() == "3 -", LIMIT, "its end")
 
 
 def test_a_zone_may_be_larger_than_a_message_to_the_runtime(lab: WorkloadLab) -> None:
     many = [replace(WEB, service=replace(WEB.service, name=f"service-number-{number}")) for number in range(3000)]
     lab.apply(dns(*many))
     query = ("dns", "python3", "-c", QUERY, str(ADDRESS), "service-number-2999.shop.svc.cluster.local")
-    until(lambda: lab.run(*query).strip() == "0 10.247.0.5", 20, "the last of many names")
+    until(lambda: lab.run(*query).strip() == "0 10.247.0.5", LIMIT, "the last of many names")
 
 
 QUERY = """
@@ -91,7 +92,7 @@ import socket, struct, sys
 server, name = sys.argv[1:]
 question = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\\0\\0\\1\\0\\1"
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-sock.settimeout(2)
+sock.settimeout(20)
 sock.sendto(struct.pack(">6H", 7, 256, 1, 0, 0, 0) + question, (server, 53))
 answer = sock.recv(512)
 code, found = answer[3] & 15, struct.unpack_from(">H", answer, 6)[0]

@@ -16,6 +16,7 @@ from testbed.model.kubernetes import Container, ContainerPort, Probe
 from testbed.workloads import sandbox
 from testbed.workloads.logs import follow_log, read_log
 from tests.integration.workload_lab import ADDRESS, WorkloadLab, until, workload, workload_lab
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -59,7 +60,7 @@ def test_the_programs_of_a_container_are_unprivileged_and_see_their_own_machine(
         grep NoNewPrivs /proc/self/status; grep CapBnd /proc/self/status; echo done; exec sleep 60
     """
     lab.apply(workload("web-0", shell(script), nameserver=ADDRESS, search=("shop.svc.cluster.local",)))
-    until(lambda: "done" in read_log(lab.rundir, "web-0", "main"), 5, "the script")
+    until(lambda: "done" in read_log(lab.rundir, "web-0", "main"), LIMIT, "the script")
     assert read_log(lab.rundir, "web-0", "main") == [
         f"nameserver {ADDRESS}",
         "search shop.svc.cluster.local",
@@ -91,7 +92,7 @@ def test_a_container_that_may_end(lab: WorkloadLab, policy: str, code: int, phas
 
 def test_a_crashing_container_is_restarted_with_growing_delays(lab: WorkloadLab) -> None:
     lab.apply(workload("web-0", shell("echo started; exit 7")))
-    status = lab.wait("web-0", lambda s: s.containers[0].restarts == 3, limit=15).containers[0]
+    status = lab.wait("web-0", lambda s: s.containers[0].restarts == 3).containers[0]
     assert (status.state, status.exit_code) == ("waiting", 7)
     assert status.reason == "CrashLoopBackOff"
     assert read_log(lab.rundir, "web-0", "main") == ["started"] * 3
@@ -137,7 +138,7 @@ def test_containers_outlive_the_kubelet_and_are_not_started_twice(lab: WorkloadL
     assert lab.kubelet
     lab.kubelet.kill()
     lab.kubelet.wait()
-    until(lambda: len(lab.processes()) == 2, 5, "the short container's end: runtime and echo stay")
+    until(lambda: len(lab.processes()) == 2, LIMIT, "the short container's end: runtime and echo stay")
     assert lab.run("web-0", "curl", "-sm3", f"{URL}/hostname") == "web-0"
     lab.rundir.workloads_status.unlink()
     lab.start_kubelet()
@@ -155,7 +156,7 @@ def test_what_became_unwanted_while_there_was_no_kubelet_is_stopped(lab: Workloa
     lab.kubelet.wait()
     lab.apply()
     lab.start_kubelet()
-    until(lambda: not is_alive(pid), 5, "the end of the echo server")
+    until(lambda: not is_alive(pid), LIMIT, "the end of the echo server")
 
 
 def test_a_dead_runtime_takes_its_containers_along_and_all_come_back(lab: WorkloadLab) -> None:
@@ -165,16 +166,16 @@ def test_a_dead_runtime_takes_its_containers_along_and_all_come_back(lab: Worklo
                    and Path(f"/proc/{pid}/comm").read_text().startswith("python"))  # fmt: skip
     os.kill(runtime, signal.SIGKILL)
     after = lab.wait("web-0", lambda s: s.ready and all(c.restarts == 1 for c in s.containers))
-    until(lambda: not any(is_alive(c.pid) for c in before.containers), 2, "the end of the first containers")
+    until(lambda: not any(is_alive(c.pid) for c in before.containers), LIMIT, "the end of the first containers")
     assert {c.pid for c in after.containers}.isdisjoint(c.pid for c in before.containers)
 
 
 def test_ending_takes_the_whole_container_after_its_grace(lab: WorkloadLab) -> None:
     lab.apply(workload("web-0", shell("setsid sleep 100 & trap '' TERM; sleep 100"), termination_grace_seconds=1))
     lab.wait("web-0", ready)
-    until(lambda: len(lab.processes()) == 5, 5, "kubelet, runtime, shell and two sleeps")
+    until(lambda: len(lab.processes()) == 5, LIMIT, "kubelet, runtime, shell and two sleeps")
     lab.apply()
-    until(lambda: len(lab.processes()) == 2, 5, "the end of the container")
+    until(lambda: len(lab.processes()) == 2, LIMIT, "the end of the container")
 
 
 def test_replaced_pod_starts_after_the_old_one_has_gone(lab: WorkloadLab) -> None:
@@ -241,7 +242,7 @@ def test_a_second_kubelet_is_refused(lab: WorkloadLab) -> None:
     first = lab.kubelet
     lab.start_kubelet()
     assert lab.kubelet
-    assert lab.kubelet.wait(5) == 1
+    assert lab.kubelet.wait(LIMIT) == 1
     lab.kubelet = first
 
 
@@ -253,8 +254,8 @@ def test_stop_on_exit_leaves_nothing() -> None:
         lab.wait("web-0", ready)
         assert lab.kubelet
         lab.kubelet.terminate()
-        assert lab.kubelet.wait(10) == 0
-        until(lambda: not lab.processes(), 5, "the end of the runtime")
+        assert lab.kubelet.wait(LIMIT) == 0
+        until(lambda: not lab.processes(), LIMIT, "the end of the runtime")
 
 
 def test_namespaces_can_go_while_the_runtime_lives(lab: WorkloadLab) -> None:
@@ -273,7 +274,7 @@ def test_few_descriptors_are_enough_for_many_containers() -> None:
         lab.start_kubelet(prefix=("prlimit", "--nofile=256:256"))
         pods = [workload(f"p{i}", Container("c", "busybox", ("sleep", "100")), host="web-0") for i in range(300)]
         lab.apply(*pods)
-        until(lambda: sum(s.ready for s in lab.read_status().values()) == 300, 30, "300 containers")
+        until(lambda: sum(s.ready for s in lab.read_status().values()) == 300, LIMIT, "300 containers")
 
 
 def test_enter_workload_shows_a_visitor_what_the_pod_sees(lab: WorkloadLab) -> None:

@@ -13,6 +13,7 @@ from testbed.model.planning.haproxy import render_proxy
 from testbed.model.planning.proxy import Frontend, PathKind, PathRule, Proxy, ProxyBackend
 from testbed.model.workloads import Workload
 from tests.integration.workload_lab import WorkloadLab, until, workload, workload_lab
+from tests.limits import LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -45,6 +46,6 @@ def test_the_last_of_many_configurations_is_in_force(lab: WorkloadLab, pause: fl
         lab.apply(proxy(number))
         time.sleep(pause)  # the moment is the point: while it begins anew for the one before
     version = dict(proxy(11).files)[VERSION]
-    until(lambda: status(lab, PROXY_ALIVE_PORT, f"/{version}") == "200", 30, "the last configuration")
+    until(lambda: status(lab, PROXY_ALIVE_PORT, f"/{version}") == "200", LIMIT, "the last configuration")
     assert status(lab, 80, "/11") == "503"  # a rule, and nobody behind it
     assert status(lab, 80, "/10") == "404"

@@ -20,6 +20,7 @@ from testbed.emulation.rundir import RunDir
 from testbed.model.codec import from_plain, to_plain
 from testbed.model.kubernetes import Container
 from testbed.model.workloads import Workload, WorkloadsState, WorkloadsStatus, WorkloadStatus
+from tests.limits import LIMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS = IPv4Address("10.9.8.7")
@@ -71,12 +72,12 @@ class WorkloadLab:
         status = from_plain(WorkloadsStatus, json.loads(text))
         return {item.name: item for item in status.workloads} if status.generation == self.generation else {}
 
-    def wait(self, name: str, condition: Callable[[WorkloadStatus], object], limit: float = 10) -> WorkloadStatus:
+    def wait(self, name: str, condition: Callable[[WorkloadStatus], object], limit: float = LIMIT) -> WorkloadStatus:
         until(lambda: name in self.read_status() and condition(self.read_status()[name]), limit,
               f"{name} in {self.read_status()}")  # fmt: skip
         return self.read_status()[name]
 
-    def run(self, host: str, *command: str, limit: float = 10) -> str:
+    def run(self, host: str, *command: str, limit: float = LIMIT) -> str:
         full = ["ip", "netns", "exec", f"{self.name}-{host}", *command]
         return subprocess.run(full, capture_output=True, text=True, timeout=limit).stdout
 
@@ -84,9 +85,9 @@ class WorkloadLab:
         return [owned.pid for owned in find_processes(self.rundir)]
 
     def close(self) -> None:
-        until(self._killed, 10, f"the end of {self.processes()}")
+        until(self._killed, LIMIT, f"the end of {self.processes()}")
         if self.kubelet:
-            self.kubelet.wait(5)
+            self.kubelet.wait(LIMIT)
         for name in self._namespaces:
             subprocess.run(["ip", "netns", "del", name], check=False)
 

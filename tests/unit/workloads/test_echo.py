@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from testbed.emulation.waiting import until
 from testbed.workloads.echo.http1 import BadRequestError, is_request_line, parse_query, read_request
+from tests.limits import LIMIT
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -33,7 +34,7 @@ def server() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     command = [sys.executable, "-S", "-E", "-m", "testbed.workloads.echo", *options]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "DRAIN_SECONDS": "2"})
     try:
-        until(lambda: listens(port), 20, "the server to listen")
+        until(lambda: listens(port), LIMIT, "the server to listen")
         yield port, process
     finally:
         process.kill()
@@ -175,7 +176,7 @@ def test_term_waits_for_the_first_byte_of_who_is_connected(server: Running) -> N
     assert begun.recv(4096).endswith(b"web-0")
     half.sendall(b"GET /host")
     os.kill(server[1].pid, signal.SIGTERM)
-    until(lambda: not listens(server[0]), 10, "the server to take no more connections")
+    until(lambda: not listens(server[0]), LIMIT, "the server to take no more connections")
     assert begun.recv(10) == b""
     late.sendall(b"GET /hostname HTTP/1.1\r\n\r\n")
     half.sendall(b"name HTTP/1.1\r\n\r\n")
