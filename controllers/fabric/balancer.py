@@ -33,10 +33,10 @@ from controllers.fabric.fields import (
     HAIRPIN,
     NETWORK,
     ROUTE_TABLE,
-    SEEN,
     SOURCE_OWN,
 )
 from controllers.fabric.nat import PORTS, begins_nothing
+from controllers.fabric.security import LEAVE
 from controllers.fabric.view import FabricView
 from controllers.openflow import (
     Action,
@@ -86,11 +86,11 @@ def _balancer(balancer: FabricLoadBalancer, route_table: int) -> tuple[Flow, ...
     owner = balancer.owner
     mine: dict[Target, Value] = {BALANCER: balancer.id}
     here: tuple[Action, ...] = (
+        *LEAVE,
         SetField(NETWORK, balancer.network),
         SetField(ROUTE_TABLE, route_table),
         SetField(ETH_SRC, balancer.mac),
         SetField(BALANCER, balancer.id),
-        SetField(SEEN, 0),
         SetField(SOURCE_OWN, 0),
     )
     answer = match({BALANCED: balancer.id}, eth_type=_IPV4)

@@ -16,6 +16,7 @@ from controllers.fabric.fields import (
     HAIRPIN,
     NETWORK,
 )
+from controllers.fabric.security import LEAVE
 from controllers.fabric.view import FabricView
 from controllers.openflow import Action, Flow, InPort, Output, PushVlan, SetField, match
 from controllers.openflow.fields import ETH_DST, VLAN_VID
@@ -42,10 +43,11 @@ def _deliver(eni: Eni) -> Flow:
 @lru_cache(1 << 15)
 def _receive(eni: Eni, profile: int, tracked: bool) -> Flow:
     chosen = match({DST_ENI: eni.id}, eth_type=_IPV4)
-    actions: list[Action] = [SetField(ETH_DST, eni.mac), SetField(DST_PROFILE, profile)]
+    actions = (SetField(ETH_DST, eni.mac), SetField(DST_PROFILE, profile))
     if not tracked:
-        return Flow("receive", 100, chosen, tuple(actions), "output", owner=eni.owner, note="no security group applies")
-    return Flow("receive", 100, chosen, tuple(actions), "ingress", owner=eni.owner, note="security groups apply")
+        note = "no security group applies"
+        return Flow("receive", 100, chosen, (*actions, *LEAVE), "output", owner=eni.owner, note=note)
+    return Flow("receive", 100, chosen, actions, "ingress", owner=eni.owner, note="security groups apply")
 
 
 @lru_cache(1 << 15)

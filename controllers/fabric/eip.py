@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from controllers.fabric.fields import BALANCER, DST_ENI, HAIRPIN, NETWORK, SEEN, SOURCE_OWN, SRC_ENI
+from controllers.fabric.fields import BALANCER, DST_ENI, HAIRPIN, NETWORK, SOURCE_OWN, SRC_ENI
+from controllers.fabric.security import LEAVE
 from controllers.fabric.view import FabricView
 from controllers.openflow import CtClear, Flow, SetField, match
 from controllers.openflow.fields import IPV4_DST, IPV4_SRC
@@ -39,10 +40,10 @@ def plan(view: FabricView) -> Iterator[Flow]:
 def _of_eni(binding: EipBinding, eni: Eni) -> tuple[Flow, Flow]:
     """What dials its own elastic IP comes back into its VPC's zone as another connection, so the first is forgotten."""
     out = (
+        *LEAVE,
         CtClear(),
         SetField(IPV4_SRC, binding.address),
         SetField(NETWORK, INTERNET),
-        SetField(SEEN, 0),
         SetField(SOURCE_OWN, 0),
         SetField(HAIRPIN, 1),
     )
@@ -63,7 +64,7 @@ def _of_balancer(balancer: FabricLoadBalancer) -> tuple[Flow, ...]:
     """Answers of its listeners' members and, when it has an ENI, what its layer-7 proxy sends."""
     address, public = balancer.address, balancer.eip
     assert public is not None
-    out = (SetField(IPV4_SRC, public), SetField(NETWORK, INTERNET), SetField(SEEN, 0))
+    out = (*LEAVE, SetField(IPV4_SRC, public), SetField(NETWORK, INTERNET))
     into = (SetField(IPV4_DST, address), SetField(NETWORK, balancer.network))
     senders = [match({BALANCER: balancer.id}, ipv4_src=address)]
     if balancer.eni is not None:

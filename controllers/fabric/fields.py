@@ -25,15 +25,16 @@ BALANCER = register("balancer", 3, low=16, width=16, doc="load balancer in charg
 
 SCRATCH = register("scratch", 4, doc="an address while two change places")
 
-SEEN = register("seen", 5, low=0, width=1, doc="known to its VPC's zone with the addresses that it has now")
+MEMORY = register("memory", 5, low=0, width=2, doc="whether its VPC's zone was asked about it: 0, UNASKED or ASKED")
+UNASKED, ASKED = 1, 2
+"""Of what a tracked ENI sent, as long as it is in that VPC with the addresses that it was sent with."""
 
 BALANCED = ct_mark("balanced", low=0, width=16, doc="in a VPC's zone: load balancer that brought the connection")
-ACCEPTED = ct_mark("accepted", low=17, width=1, doc="in a VPC's zone: its receiver's inbound rules let it in")
 DISGUISED = ct_mark("disguised", low=16, width=1, doc="in a balancer's zone: members see the balancer's address")
 
 BITS: tuple[Bits, ...] = (
     SRC_ENI, DST_ENI, NETWORK, ROUTE_TABLE, SOURCE_OWN, SRC_TRACKED, HAIRPIN, BYPASS,
-    SRC_PROFILE, DST_PROFILE, NAT_GATEWAY, BALANCER, SCRATCH, SEEN, BALANCED, DISGUISED, ACCEPTED,
+    SRC_PROFILE, DST_PROFILE, NAT_GATEWAY, BALANCER, SCRATCH, MEMORY, BALANCED, DISGUISED,
 )  # fmt: skip
 
 NAT_ZONES = 65000

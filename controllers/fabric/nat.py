@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address
 
-from controllers.fabric.fields import HAIRPIN, NAT_GATEWAY, NAT_ZONES, NETWORK, SEEN, SOURCE_OWN
+from controllers.fabric.fields import HAIRPIN, NAT_GATEWAY, NAT_ZONES, NETWORK, SOURCE_OWN
+from controllers.fabric.security import LEAVE
 from controllers.fabric.spoof_guard import OWNER
 from controllers.fabric.view import FabricView
 from controllers.openflow import Action, Ct, CtClear, Dnat, Flow, Match, Nat, SetField, Snat, match
@@ -72,8 +73,8 @@ def _gateway(gateway: NatGateway) -> tuple[Flow, ...]:
 
 def _leave(gateway: NatGateway) -> tuple[Action, ...]:
     return (
+        *LEAVE,
         SetField(NAT_GATEWAY, NAT_ZONES + gateway.id),
-        SetField(SEEN, 0),
         SetField(SOURCE_OWN, 0),
         SetField(HAIRPIN, 1),
         Ct(NAT_GATEWAY, table="nat_out", nat=Nat()),

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from controllers.fabric.errors import StateError
-from controllers.fabric.fields import DST_ENI, NETWORK, ROUTE_TABLE, SEEN
+from controllers.fabric.fields import DST_ENI, NETWORK, ROUTE_TABLE
+from controllers.fabric.security import LEAVE
 from controllers.fabric.view import FabricView
 from controllers.openflow import Flow, SetField, match
 from testbed.model.desired import Eni, FabricRoute, FabricSubnet, NextHop, Peering
@@ -53,7 +54,7 @@ def route(table: int, network: int, wanted: FabricRoute, peering: Peering, both_
     if not both_sides:
         return Flow("routing", priority, to, owner=wanted.owner, note=f"{note}, to which only this side has a route")
     other = peering.b if network == peering.a else peering.a
-    enter = (SetField(NETWORK, other), SetField(SEEN, 0))
+    enter = (*LEAVE, SetField(NETWORK, other))
     return Flow("routing", priority, to, enter, "arrival", owner=wanted.owner, note=note)
 
 

@@ -9,7 +9,6 @@ a has the elastic IP 198.51.100.5; the NAT gateway's address is 198.51.100.8.
 from __future__ import annotations
 
 from controllers.fabric.fields import (
-    ACCEPTED,
     BALANCED,
     BALANCER,
     BITS,
@@ -18,11 +17,11 @@ from controllers.fabric.fields import (
     DST_ENI,
     DST_PROFILE,
     HAIRPIN,
+    MEMORY,
     NAT_GATEWAY,
     NETWORK,
     ROUTE_TABLE,
     SCRATCH,
-    SEEN,
     SOURCE_OWN,
     SRC_ENI,
     SRC_PROFILE,
@@ -59,26 +58,27 @@ controller and a table's miss is a drop, unless the table says where it goes on.
 
 * a asks who has 10.0.0.9: classify[port: ENI 3, network 1] -> spoof_guard[asks as itself] -> arp[b's MAC, question
   becomes answer] -> output -> back to a.
-* a -> b, same subnet: classify -> spoof_guard[a's MAC and address] -> egress[tracked in VPC 1's zone] ->
-  egress_state[new] -> egress_remote -> egress_rules[outbound rule: remembered] -> hop[addressed to b, not to the
-  gateway] -> routing[local 10.0.0.0/24] -> deliver[ENI 4] -> receive[b's MAC] -> ingress[seen: the same connection]
-  -> ingress_state -> ingress_rules[inbound rule] -> accept[let in] -> output[b's port].
-  b's answer: egress_state[answer] -> egress_answer[let in] -> ... -> ingress_state[answer] -> output.
-  Later packets of a: egress_state[known] -> ... -> ingress_state -> ingress_rules -> accept -> output.
+* a -> b, same subnet: classify -> spoof_guard[a's MAC and address] -> egress[first the rules] -> egress_remote ->
+  egress_rules[outbound rule] -> hop[addressed to b, not to the gateway] -> routing[local 10.0.0.0/24] ->
+  deliver[ENI 4] -> receive[b's MAC] -> ingress[first the rules] -> ingress_rules[inbound rule] -> accept[remembered in
+  VPC 1's zone] -> output[b's port]. b's answer the same where rules let it pass.
+  Where no rule lets it out: egress_rules[VPC 1's zone is asked] -> egress_state[answer] -> egress_answer -> ... ->
+  ingress[asked] -> ingress_state[answer] -> output. Where none lets it in: ... -> ingress_rules[the zone is asked] ->
+  ingress_state[answer] -> output.
 * a -> p, other subnet: hop[addressed to the gateway: time to live - 1, from the gateway's MAC] -> routing[local
   10.0.1.0/24] -> deliver[ENI 8] -> ... -> output[tag 12, carrier's port].
 * p -> q, behind one carrier: classify[(port, VLAN 12): ENI 8, tag off] -> ... -> output[tag 13, the port it came by].
 * a -> 172.16.0.7, a pod on n: routing[route table: 172.16.0.0/25 -> ENI 6] -> receive[n's MAC] -> ... -> n.
   Its answer: spoof_guard[n forwards for 172.16.0.0/25] -> ... -> a, which sees 172.16.0.7.
-* a -> c: routing[10.2.0.0/16 -> peering: network 2] -> arrival[local to VPC 2] -> deliver -> receive -> ingress[not
-  seen: tracked in VPC 2's zone] -> ... -> c.
-* a -> i: routing misses -> internet_exit[ENI 3 with its own address: source 198.51.100.5, network 0] ->
+* a -> c: routing[10.2.0.0/16 -> peering: remembered, network 2] -> arrival[local to VPC 2] -> deliver -> receive ->
+  ingress[tracked in VPC 2's zone] -> ... -> c.
+* a -> i: routing misses -> internet_exit[ENI 3 with its own address: remembered, source 198.51.100.5, network 0] ->
   internet[host i] -> receive -> output. Back: routing[network 0] -> internet[198.51.100.5: 10.0.0.5, network 1, ENI 3]
   -> receive -> ingress[tracked in VPC 1's zone: an answer] -> a. What i opens itself is judged by a's inbound rules,
   with i's address.
-* p -> i by NAT gateway: routing[0.0.0.0/0 -> NAT gateway] -> internet_exit[gateway's zone] -> nat_out[new: SNAT to
-  198.51.100.8] -> internet -> i. Back: internet[198.51.100.8: gateway's zone] -> nat_in[known: network 1] -> arrival
-  -> deliver -> p.
+* p -> i by NAT gateway: routing[0.0.0.0/0 -> NAT gateway] -> internet_exit[remembered; gateway's zone] -> nat_out[new:
+  SNAT to 198.51.100.8] -> internet -> i. Back: internet[198.51.100.8: gateway's zone] -> nat_in[known: network 1] ->
+  arrival -> deliver -> p.
 * i -> 198.51.100.8:80, a DNAT rule to b: internet -> nat_in[new: DNAT to 10.0.0.9:8080] -> arrival -> deliver -> b.
 * a -> 10.0.0.100:80, a load balancer: deliver[the balancer's zone] -> balancer[new, listener] -> pick[a member] ->
   balanced -> routing -> deliver -> receive -> the member. Its answer: egress_answer[brought by the balancer] ->
@@ -109,10 +109,10 @@ _EGRESS = (
     ),
     Table(
         "egress",
-        "Track in the VPC's zone, if security groups apply to the sender.",
-        matches=(SRC_TRACKED, ETH_TYPE),
-        sets=(SEEN,),
-        goes=("egress_state",),
+        "First the rules, or first the VPC's zone, if security groups apply to the sender.",
+        matches=(SRC_TRACKED, NETWORK, SOURCE_OWN, ETH_TYPE),
+        sets=(MEMORY,),
+        goes=("egress_remote", "egress_state"),
         miss="hop",
     ),
     Table(
@@ -123,11 +123,11 @@ _EGRESS = (
     ),
     Table(
         "egress_answer",
-        "Answers pass if what they answer was let in; a load balancer's connections go back by the balancer.",
-        matches=(BALANCED, ACCEPTED, ETH_TYPE),
-        sets=(NETWORK, ROUTE_TABLE, ETH_SRC, BALANCER, SOURCE_OWN, HAIRPIN, SEEN),
-        goes=("hop", "balancer_return"),
-        miss="egress_remote",
+        "Answers pass; those of a load balancer's connections go back by the balancer.",
+        matches=(BALANCED, ETH_TYPE),
+        sets=(NETWORK, ROUTE_TABLE, ETH_SRC, BALANCER, SOURCE_OWN, HAIRPIN, MEMORY),
+        goes=("leave", "hop", "balancer_return"),
+        miss="hop",
     ),
     Table(
         "egress_remote",
@@ -138,9 +138,10 @@ _EGRESS = (
     ),
     Table(
         "egress_rules",
-        "Outbound rules of the sender's security groups.",
-        matches=(SRC_PROFILE, DST_PROFILE, IPV4_DST, IP_PROTO, TCP_DST, UDP_DST),
-        goes=("hop",),
+        "Outbound rules of the sender's security groups; what none lets out may be of a known connection.",
+        matches=(SRC_PROFILE, DST_PROFILE, IPV4_DST, IP_PROTO, TCP_DST, UDP_DST, MEMORY, ETH_TYPE),
+        sets=(MEMORY,),
+        goes=("hop", "egress_state"),
     ),
     Table(
         "balancer_return",
@@ -163,16 +164,16 @@ _ROUTING = (
         "routing",
         "The VPC's own subnets, then the route table of the sender's subnet, longest prefix first.",
         matches=(NETWORK, ROUTE_TABLE, IPV4_DST),
-        sets=(DST_ENI, NAT_GATEWAY, NETWORK, SEEN),
-        goes=("deliver", "receive", "arrival", "internet"),
+        sets=(DST_ENI, NAT_GATEWAY, NETWORK, MEMORY),
+        goes=("leave", "deliver", "receive", "arrival", "internet"),
         miss="internet_exit",
     ),
     Table(
         "internet_exit",
         "The sender's elastic IP, else the NAT gateway or server of its route.",
         matches=(SRC_ENI, DST_ENI, NAT_GATEWAY, BALANCER, NETWORK, IPV4_SRC),
-        sets=(IPV4_SRC, NETWORK, SOURCE_OWN, HAIRPIN, NAT_GATEWAY, SEEN),
-        goes=("internet", "nat_out", "receive"),
+        sets=(IPV4_SRC, NETWORK, SOURCE_OWN, HAIRPIN, NAT_GATEWAY, MEMORY),
+        goes=("leave", "internet", "nat_out", "receive"),
     ),
     Table(
         "nat_out",
@@ -211,9 +212,9 @@ _DELIVERY = (
         matches=(NETWORK, BALANCER, IPV4_DST, IP_PROTO, TCP_DST, UDP_DST),
         sets=(
             DST_ENI, IPV4_SRC, IPV4_DST, ETH_SRC, SCRATCH, SOURCE_OWN, HAIRPIN,
-            NETWORK, ROUTE_TABLE, BALANCER, SEEN,
+            NETWORK, ROUTE_TABLE, BALANCER, MEMORY,
         ),
-        goes=("receive", "balancer"),
+        goes=("leave", "receive", "balancer"),
     ),
     Table(
         "balancer",
@@ -238,14 +239,14 @@ _DELIVERY = (
         "receive",
         "The receiver's MAC, and whether security groups apply to it.",
         matches=(DST_ENI, ETH_TYPE),
-        sets=(ETH_DST, DST_PROFILE),
-        goes=("ingress", "output"),
+        sets=(ETH_DST, DST_PROFILE, MEMORY),
+        goes=("leave", "ingress", "output"),
     ),
     Table(
         "ingress",
-        "Track in the VPC's zone, unless that was just done for the sender.",
-        matches=(SEEN, ETH_TYPE),
-        goes=("ingress_state",),
+        "First the rules, unless the VPC's zone was asked already or has nothing from the sender yet.",
+        matches=(MEMORY, ETH_TYPE),
+        goes=("ingress_rules", "ingress_state"),
     ),
     Table(
         "ingress_state",
@@ -256,16 +257,23 @@ _DELIVERY = (
     ),
     Table(
         "ingress_rules",
-        "Inbound rules of the receiver's security groups.",
-        matches=(DST_PROFILE, SRC_PROFILE, SOURCE_OWN, IPV4_SRC, IP_PROTO, TCP_DST, UDP_DST),
-        goes=("accept",),
+        "Inbound rules of the receiver's security groups; what none lets in may be an answer.",
+        matches=(DST_PROFILE, SRC_PROFILE, SOURCE_OWN, IPV4_SRC, IP_PROTO, TCP_DST, UDP_DST, MEMORY, ETH_TYPE),
+        sets=(MEMORY,),
+        goes=("accept", "ingress_state"),
     ),
     Table(
         "accept",
-        "Remember that the receiver let a new connection in.",
-        matches=(CT_STATE, SEEN, ETH_TYPE),
-        sets=(BALANCED, ACCEPTED),
+        "Remember what both sides let pass.",
+        matches=(CT_STATE, MEMORY, ETH_TYPE),
+        sets=(BALANCED,),
+        goes=("output",),
         miss="output",
+    ),
+    Table(
+        "leave",
+        "Subroutine: remember what leaves the zone of its sender's VPC.",
+        matches=(CT_STATE, MEMORY, ETH_TYPE),
     ),
     Table(
         "output",

@@ -2,22 +2,26 @@
 
 10.0.0.5 (ENI 3) opens a connection to 10.0.0.9 (ENI 4):
 
-* egress tracks it in the VPC's zone: new, so the *outbound* rules of ENI 3's profile decide (egress_rules) and the
-  connection is remembered. Later packets are established and pass without being judged again, so a changed outbound
-  rule leaves them alone.
-* The *inbound* rules of ENI 4's profile judge every packet of the direction in which the connection was opened, not
-  only the first: a tightened rule cuts it. accept notes that the receiver has let it in (ACCEPTED).
-* The answer is +rpl. Of a connection that was let in it passes on both sides; so do errors (ICMP) about it, +rel. Else
-  10.0.0.9 has never seen what it seems to answer: its own outbound rules judge, and the connection becomes its own.
+* egress_rules: the *outbound* rules of ENI 3's profile let it out. Nothing was looked up for that (UNASKED).
+* ingress_rules: the *inbound* rules of ENI 4's profile let it in. accept remembers the connection and sends it on, in
+  one pass: what rules let pass on both sides is never looked up, only noted.
+* The answer does the same. Where no rule lets it out of ENI 4 or into ENI 3, the zone is asked (ASKED), once for both
+  sides: it is +rpl of a connection that both let pass, so it may go. So may errors (ICMP) about it, +rel.
+* A changed outbound rule leaves a connection alone: no rule lets its packets out any more, but the zone knows it
+  (+est). A tightened inbound rule cuts it: the direction in which it was opened passes by inbound rules only.
+* Who is refused on either side leaves no trace. What 10.0.0.9 then sends from the same ports is no answer.
 
-What both sides know is one connection in one place: a frame is looked up once on its way, for that is most of what the
-fabric costs. It is looked up again (table ingress) where the sender is not tracked, and where it is another connection
-on arrival: past a peering, a load balancer, an elastic IP or a NAT gateway, all of which end SEEN. It is looked up even
-where rules allow everything both ways: who is not remembered would be cut by a changed outbound rule.
+What looking up costs is most of what the fabric costs, and a second pass through the datapath's flows is as much
+again; that is why rules go first. An answer to a load balancer's client can only be told by its connection (BALANCED):
+where such answers may come from, the zone is asked first.
 
-A server that routes between two others of its VPC has one connection with both: the first of the two receivers accepts
-it for both. An opening segment (SYN) is judged even if its ports are those of a known connection, so who gets a freed
-address doesn't inherit what its former holder was allowed.
+A packet that leaves its VPC's zone (past a peering, a load balancer, an elastic IP or a NAT gateway, or for somebody
+who isn't tracked) is remembered on leaving, by the subroutine ``leave``; on arrival it is another connection, and
+looked up again (table ingress).
+
+A server that routes between two others of its VPC has one connection with both. An opening segment (SYN) is judged
+even if its ports are those of a known connection, so who gets a freed address doesn't inherit what its former holder
+was allowed.
 
 Rules are flows per profile, a distinct set of groups. "Members of group g" are recognised by their profile: inbound
 by the sender's (only for its own address, never for what it forwards), outbound by looking the destination up in
@@ -30,29 +34,36 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from controllers.fabric.fields import (
-    ACCEPTED,
+    ASKED,
     BALANCED,
     BALANCER,
     BYPASS,
     DST_PROFILE,
+    MEMORY,
     NETWORK,
-    SEEN,
     SOURCE_OWN,
     SRC_PROFILE,
     SRC_TRACKED,
+    UNASKED,
 )
 from controllers.fabric.numbering import port_masks
 from controllers.fabric.spoof_guard import OWNER
 from controllers.fabric.view import FabricView, Profile
-from controllers.openflow import Action, Copy, Ct, Flow, Match, SetField, match
+from controllers.openflow import Action, Copy, Ct, Flow, Match, Resubmit, SetField, match
 from controllers.openflow.fields import TCP_OPENS, Target, Value
 from testbed.model.desired import Direction, Eni, Protocol, SecurityRule
 
 _IPV4 = 0x0800
-_REMEMBER_OUT = Ct(NETWORK, commit=True, force=True)
-"""With force an answer that is none opens a connection of its own."""
+_ASK_OUT = (SetField(MEMORY, ASKED), Ct(NETWORK, table="egress_state"))
+_ASK_IN = (SetField(MEMORY, ASKED), Ct(NETWORK, table="ingress_state"))
+_REMEMBER = Ct(NETWORK, commit=True)
+_OPEN = 110
+"""Priority of rules without ports: first, for the datapath need not tell ports apart for whom they let pass."""
 
-_LET_IN = Ct(NETWORK, commit=True, sets=(Copy(BALANCER, BALANCED), SetField(ACCEPTED, 1)))
+_LET_IN = Ct(NETWORK, commit=True, sets=(Copy(BALANCER, BALANCED),))
+
+LEAVE = (Resubmit("leave"), SetField(MEMORY, 0))
+"""First of what is done to a packet that leaves its VPC's zone for another one, or changes its addresses there."""
 
 Clauses = dict[Target, Value]
 
@@ -60,6 +71,9 @@ Clauses = dict[Target, Value]
 def plan(view: FabricView) -> Iterator[Flow]:
     yield from _outbound()
     yield from _inbound()
+    yield from _remembered()
+    for network, forwarded in view.networks_balanced().items():
+        yield _asked_first(network, forwarded)
     members = _profiles_of_groups(view)
     remotes: set[str] = set()
     for profile in view.profiles.values():
@@ -75,41 +89,68 @@ def plan(view: FabricView) -> Iterator[Flow]:
 def _outbound() -> tuple[Flow, ...]:
     """What doesn't depend on any rule, where the sender's part is decided."""
     tracked = match({SRC_TRACKED: 1}, eth_type=_IPV4)
-    track = (SetField(SEEN, 1), Ct(NETWORK, table="egress_state"))
+    by_rules = (SetField(MEMORY, UNASKED),)
+    unasked = match({MEMORY: UNASKED}, eth_type=_IPV4)
     opens = match(ct_state="+trk+est", tcp_flags=TCP_OPENS)
     open_out = match({SRC_PROFILE: 0}, eth_type=_IPV4)
     return (
-        _flow("egress", 100, tracked, track, note="track in its VPC's zone"),
+        _flow("egress", 100, tracked, by_rules, "egress_remote", note="first the rules"),
+        _flow("egress_rules", _OPEN, open_out, goto="hop", note="no security group applies"),
+        _flow("egress_rules", 20, unasked, _ASK_OUT, note="no rule: is it of a connection that the VPC's zone knows"),
         _flow("egress_state", 300, match(ct_state="+trk+inv"), note="no packet of any connection"),
         _flow("egress_state", 220, match(ct_state="+trk+rpl"), goto="egress_answer", note="answer"),
         _flow("egress_state", 210, opens, goto="egress_remote", note="new connection between known ports"),
         _flow("egress_state", 200, match(ct_state="+trk+est"), goto="hop", note="connection is known"),
         _flow("egress_state", 200, match(ct_state="+trk+rel"), goto="hop", note="about a known connection"),
         _flow("egress_state", 100, match(ct_state="+trk+new"), goto="egress_remote", note="new connection"),
-        _flow("egress_answer", 100, match({ACCEPTED: 1}), goto="hop", note="of a connection that was let in"),
-        _flow("egress_rules", 100, open_out, (_REMEMBER_OUT,), "hop", note="no security group applies"),
     )
+
+
+@lru_cache(1 << 12)
+def _asked_first(network: int, forwarded: bool) -> Flow:
+    """An answer that goes back by a load balancer looks like any other packet: only its connection's mark tells.
+
+    Nodes and pods are members by their own addresses; ``forwarded``: some member is behind an ENI.
+    """
+    clauses: Clauses = {SRC_TRACKED: 1, NETWORK: network}
+    if not forwarded:
+        clauses[SOURCE_OWN] = 1
+    note = "perhaps an answer that goes back by a load balancer"
+    return _flow("egress", 110, match(clauses, eth_type=_IPV4), _ASK_OUT, note=note)
 
 
 @lru_cache(1)
 def _inbound() -> tuple[Flow, ...]:
     """What doesn't depend on any rule, where the receiver's part is decided."""
-    seen = match({SEEN: 1}, eth_type=_IPV4)
+    asked = match({MEMORY: ASKED}, eth_type=_IPV4)
+    unasked = match({MEMORY: UNASKED}, eth_type=_IPV4)
     track = (Ct(NETWORK, table="ingress_state"),)
     bypass = match({BYPASS: 1}, ct_state="+trk-inv")
     open_in = match({DST_PROFILE: 0}, eth_type=_IPV4)
     new = match(ct_state="+trk+new", eth_type=_IPV4)
-    just_remembered = match({SEEN: 1}, ct_state="-trk", eth_type=_IPV4)
     return (
-        _flow("ingress", 200, seen, goto="ingress_state", note="the sender's connection is the receiver's"),
+        _flow("ingress", 200, asked, goto="ingress_state", note="the sender's connection is the receiver's"),
+        _flow("ingress", 200, unasked, goto="ingress_rules", note="first the rules"),
         _flow("ingress", 100, match(eth_type=_IPV4), track, note="track in its VPC's zone"),
         _flow("ingress_state", 300, match(ct_state="+trk+inv"), note="no packet of any connection"),
         _flow("ingress_state", 200, match(ct_state="+trk+rpl"), goto="output", note="answer"),
         _flow("ingress_state", 200, match(ct_state="+trk+rel"), goto="output", note="about a known connection"),
         _flow("ingress_state", 150, bypass, goto="accept", note="a load balancer keeps the client's address"),
-        _flow("ingress_rules", 100, open_in, goto="accept", note="no security group applies"),
-        _flow("accept", 100, new, (_LET_IN,), "output", note="new connection, let in"),
-        _flow("accept", 100, just_remembered, (_LET_IN,), "output", note="remembered for the sender, let in"),
+        _flow("ingress_rules", _OPEN, open_in, goto="accept", note="no security group applies"),
+        _flow("ingress_rules", 20, unasked, _ASK_IN, note="no rule: is it an answer that the VPC's zone knows"),
+        _flow("accept", 110, unasked, (_REMEMBER,), "output", note="by the rules of both, remembered"),
+        _flow("accept", 100, new, (_LET_IN,), "output", note="new connection, remembered"),
+    )
+
+
+@lru_cache(1)
+def _remembered() -> tuple[Flow, ...]:
+    """Subroutine: the connection of a packet that leaves the zone that its sender is tracked in."""
+    unasked = match({MEMORY: UNASKED}, eth_type=_IPV4)
+    new = match({MEMORY: ASKED}, ct_state="+trk+new", eth_type=_IPV4)
+    return (
+        _flow("leave", 100, unasked, (_REMEMBER,), note="let out by rules"),
+        _flow("leave", 100, new, (_REMEMBER,), note="new connection, let out by rules"),
     )
 
 
@@ -155,11 +196,15 @@ def _rule(profile: Profile, rule: SecurityRule, members: tuple[int, ...]) -> tup
 
 
 def _allow_out(what: Match, rule: SecurityRule) -> Flow:
-    return Flow("egress_rules", 100, what, (_REMEMBER_OUT,), "hop", owner=rule.owner, note=f"allows {_text(rule)}")
+    return Flow("egress_rules", _rank(rule), what, goto="hop", owner=rule.owner, note=f"allows {_text(rule)}")
 
 
 def _allow_in(what: Match, rule: SecurityRule) -> Flow:
-    return Flow("ingress_rules", 100, what, goto="accept", owner=rule.owner, note=f"allows {_text(rule)}")
+    return Flow("ingress_rules", _rank(rule), what, goto="accept", owner=rule.owner, note=f"allows {_text(rule)}")
+
+
+def _rank(rule: SecurityRule) -> int:
+    return _OPEN if rule.ports is None else 100
 
 
 def _service(rule: SecurityRule) -> Iterator[dict[str, Value]]:

@@ -88,6 +88,16 @@ class FabricView:
         peered = {network for peering in self.state.peerings for network in (peering.a, peering.b)}
         return frozenset(peered | {gateway.network for gateway in self.state.nat_gateways})
 
+    def networks_balanced(self) -> dict[int, bool]:
+        """Networks with load balancers; True where a member has an address that is no ENI's own."""
+        own = {(eni.network, eni.address) for eni in self.state.enis}
+        found: dict[int, bool] = {}
+        for balancer in self.state.load_balancers:
+            members = (member for listener in balancer.listeners for member in listener.members)
+            forwarded = any((balancer.network, member.address) not in own for member in members)
+            found[balancer.network] = found.get(balancer.network, False) or forwarded
+        return found
+
     def tables_of(self, network: int) -> Iterator[FabricRouteTable]:
         """In the order of their ids."""
         return (self.tables[number] for number in sorted(self.tables) if self.tables[number].network == network)

@@ -28,6 +28,7 @@ VPC = (
     "ingress_state",
     "ingress_rules",
     "accept",
+    "leave",
     "output",
 )
 

@@ -22,7 +22,7 @@ VERDICT_STYLES = {
 
 _DULL = frozenset(
     {"classify", "spoof", "spoof_guard", "restrict", "egress", "egress_state", "egress_answer", "hop", "receive"}
-    | {"ingress", "ingress_state", "accept", "output", "neighbour"}
+    | {"ingress", "ingress_state", "accept", "leave", "output", "neighbour"}
 )
 """Tables that say nothing about this packet unless it ends there; shown with ``-v``."""
 

@@ -18,7 +18,7 @@ import pytest
 from testbed.emulation.netns import inside
 from testbed.model.desired import FabricState, Network, NextHop, Peering
 from tests.integration import packets
-from tests.integration.fabric_lab import FabricLab, fabric_lab
+from tests.integration.fabric_lab import DATAPATH_TYPE, FabricLab, fabric_lab
 from tests.integration.packets import DROPPED, Seen
 from tests.limits import LIMIT, SILENCE
 from tests.unit.fabric.clouds import (
@@ -240,6 +240,23 @@ def test_a_tightened_inbound_rule_cuts_a_live_connection(lab: World) -> None:
         assert not passes(client, server, SILENCE)
 
 
+def test_what_rules_let_pass_goes_through_the_datapath_once(lab: World) -> None:
+    """It is remembered on its way; only what no rule lets pass is looked up, and goes on in a second pass."""
+
+    def passes_of_a_connection() -> set[bool]:
+        with connection(lab) as (client, server):
+            lab.lab.switch.appctl("dpctl/del-flows")
+            assert passes(client, server)
+            assert passes(server, client)
+            flows = [line for line in lab.lab.switch.appctl("dpctl/dump-flows").splitlines() if "0x0800" in line]
+            assert any("commit" in line for line in flows), flows
+            return {"recirc_id(0)" in line for line in flows}
+
+    assert passes_of_a_connection() == {True}
+    lab.become(with_groups(world(), A, CLOSED))
+    assert passes_of_a_connection() == {True, False}
+
+
 def test_a_tightened_outbound_rule_leaves_live_connections(lab: World) -> None:
     with connection(lab) as (client, server):
         assert passes(client, server)
@@ -283,9 +300,30 @@ def test_who_was_not_let_in_has_nothing_to_answer(lab: World) -> None:
         assert arrives(a, ADDRESS[B], b)
 
 
-def arrives(sender: socket.socket, address: str, receiver: socket.socket, limit: float = LIMIT) -> bool:
-    sender.sendto(b"hello", (address, 500))
-    return bool(select.select([receiver], [], [], limit)[0]) and receiver.recv(100) == b"hello"
+def arrives(
+    sender: socket.socket, address: str, receiver: socket.socket, limit: float = LIMIT, data: bytes = b"hello"
+) -> bool:
+    sender.sendto(data, (address, receiver.getsockname()[1]))
+    return bool(select.select([receiver], [], [], limit)[0]) and receiver.recv(5000) == data
+
+
+@pytest.mark.parametrize("ports", [None, (600, 600)])
+def test_datagrams_in_fragments(lab: World, ports: tuple[int, int] | None) -> None:
+    """The answer, in fragments as well, passes though no rule lets it in. Only the first fragment has ports: the
+    kernel's datapath judges the whole, the userspace one shows the others to rules without any."""
+    into = rule("ingress", "udp", ports=ports)
+    lab.become(with_groups(with_groups(world(), A, CLOSED), B, group("vpc1/into", into, *CLOSED.rules)))
+    with (
+        packets.serve(lab.home(A), 600, socket.SOCK_DGRAM) as a,
+        packets.serve(lab.home(B), 600, socket.SOCK_DGRAM) as b,
+        packets.serve(lab.home(B), 601, socket.SOCK_DGRAM) as other,
+    ):
+        if ports is None or DATAPATH_TYPE == "system":
+            assert arrives(a, ADDRESS[B], b, data=bytes(4000))
+            assert arrives(b, ADDRESS[A], a, data=bytes(4000))
+        else:
+            assert not arrives(a, ADDRESS[B], b, SILENCE, bytes(4000))
+        assert arrives(a, ADDRESS[B], other, LIMIT if ports is None else SILENCE, bytes(4000)) is (ports is None)
 
 
 def test_errors_about_a_known_connection_pass(lab: World) -> None:

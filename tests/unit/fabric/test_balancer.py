@@ -111,6 +111,16 @@ def test_a_member_without_security_groups() -> None:
     arrives(cloud.answer(P, received), cloud.eni(A), ipv4_src=VIP)
 
 
+@pytest.mark.parametrize("address", ["10.0.1.7", "172.16.0.7"])
+def test_who_is_no_member_any_more_still_answers_by_the_balancer(address: str) -> None:
+    member_eni = P if address == "10.0.1.7" else NODE
+    cloud = Cloud(balanced((member(address),)))
+    received = arrives(cloud.send(A, A_TO_VIP), cloud.eni(member_eni))
+    cloud.become(balanced((member("10.0.1.8"), member("172.16.0.9"))))
+    arrives(cloud.answer(member_eni, received), cloud.eni(A), ipv4_src=VIP, tcp_src="80")
+    arrives(cloud.send(A, A_TO_VIP), cloud.eni(member_eni), tcp_dst="8080")
+
+
 def test_other_ports_and_other_sources() -> None:
     cloud = Cloud(balanced(source_ranges=(IPv4Network("10.0.0.0/30"), IPv4Network("203.0.113.0/24"))))
     dropped_in(cloud.send(A, A_TO_VIP), "balancer")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from controllers.fabric import StateError
 from controllers.fabric.numbering import port_masks, stable_numbers
+from controllers.openflow.fields import TCP_DST
 from testbed.model.desired import FabricSecurityGroup, FabricState
 from tests.unit.fabric.clouds import (
     NODE,
@@ -127,13 +128,43 @@ def test_who_was_not_let_in_has_nothing_to_answer() -> None:
     dropped_in(cloud.send(B, answers), "ingress_rules")
 
 
-def test_one_lookup_for_both_sides() -> None:
+def test_what_rules_let_pass_on_both_sides_is_remembered_but_not_looked_up() -> None:
     cloud = Cloud(state())
-    outcome = cloud.send(A, A_TO_B)
-    assert str(outcome).count("ct zone 1: -new") + str(outcome).count("ct zone 1: +new") == 3  # looked up, kept twice
-    answer = cloud.answer(B, arrives(outcome, cloud.eni(B)))
-    assert str(answer).count("ct zone") == 1
-    assert str(cloud.send(A, A_TO_B.but(tcp_flags=ACK))).count("ct zone") == 1
+    asked = cloud.send(A, A_TO_B)
+    for outcome in (asked, cloud.answer(B, arrives(asked, cloud.eni(B))), cloud.send(A, A_TO_B.but(tcp_flags=ACK))):
+        assert outcome.only.recirculations == 0
+        assert str(outcome).count("ct zone") == 1
+    assert len(cloud.switch.tracker.zones[1]) == 1
+
+
+def test_one_lookup_for_both_sides() -> None:
+    """Where no rule lets the answer out, and where none lets it in."""
+    for who in (A, B):
+        cloud = Cloud(with_groups(state(), A, NOBODY_IN) if who == A else with_groups(state(), B, web(80)))
+        answer = cloud.answer(B, arrives(cloud.send(A, A_TO_B), cloud.eni(B)))
+        assert answer.only.recirculations == 1
+        assert str(answer).count("ct zone") == 1
+
+
+def test_who_is_refused_leaves_no_trace() -> None:
+    cloud = Cloud(with_groups(state(), B, web(443)))
+    dropped_in(cloud.send(A, A_TO_B), "ingress_rules")
+    assert not cloud.switch.tracker.zones.get(1)
+
+
+def test_answers_of_who_is_not_tracked_pass_without_a_rule() -> None:
+    cloud = Cloud(change_eni(with_groups(state(), A, NOBODY_IN), B, filtered=False))
+    arrives(cloud.answer(B, arrives(cloud.send(A, A_TO_B), cloud.eni(B))), cloud.eni(A))
+    dropped_in(cloud.send(B, tcp("10.0.0.9", "10.0.0.5", 80)), "ingress_rules")
+
+
+def test_rules_without_ports_go_first() -> None:
+    """Else the datapath would have to tell ports apart also for whom they don't matter."""
+    flows = program(with_groups(state(), B, group("vpc1/both", rule("ingress"), *web(80).rules))).flows.values()
+    allowing = [flow for flow in flows if flow.table == "ingress_rules" and flow.goto == "accept"]
+    with_ports = {flow.priority for flow in allowing if flow.match.get(TCP_DST)}
+    without = {flow.priority for flow in allowing if not flow.match.get(TCP_DST)}
+    assert min(without) > max(with_ports), allowing
 
 
 def members_only() -> FabricState:
