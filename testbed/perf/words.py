@@ -91,7 +91,8 @@ def _say_hops(facts: Sequence[Facts]) -> Iterator[str]:
         yield _by_value(
             facts,
             lambda item: item.passes,
-            "A switch looks a packet up {} times on average (once to forward, again after each connection tracking)",
+            "A switch looks a packet up {} times on average (once to forward, again to hear what connection tracking "
+            "says)",
         )
 
 
