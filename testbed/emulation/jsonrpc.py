@@ -40,6 +40,15 @@ def connect_unix(path: Path, limit: float) -> socket.socket:
     return connection
 
 
+def accepts(path: Path) -> bool:
+    """Whether somebody accepts connections at a Unix socket: its file is there a moment earlier."""
+    try:
+        connect_unix(path, 1.0).close()
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    return True
+
+
 class JsonRpc:
     """One connection; ``limit`` bounds every call in seconds."""
 

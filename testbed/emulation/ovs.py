@@ -18,7 +18,7 @@ from typing import Any
 
 from testbed.emulation import interrupts, ovsdb
 from testbed.emulation.errors import EmulationError, MachineLacksError
-from testbed.emulation.jsonrpc import JsonRpc, JsonRpcError
+from testbed.emulation.jsonrpc import JsonRpc, JsonRpcError, accepts
 from testbed.emulation.netns import Enter, visiting
 from testbed.emulation.ownership import find_processes, is_running
 from testbed.emulation.processes import Program, is_alive, launch, stop
@@ -231,14 +231,14 @@ class OpenVSwitches:
     def _await_socket(self, switch: Switch, path: Path, daemon: str) -> None:
         pid = self._started[switch.namespace, daemon]
 
-        def is_there() -> bool:
-            if path.exists():
+        def answers() -> bool:
+            if accepts(path):
                 return True
             if not is_alive(pid):
                 raise EmulationError(f"{daemon} of {switch.namespace} died: {_why(path.parent, daemon)}")
             return False
 
-        until(is_there, _START_LIMIT, f"{daemon} of {switch.namespace}, see {path.parent}/{daemon}.log")
+        until(answers, _START_LIMIT, f"{daemon} of {switch.namespace}, see {path.parent}/{daemon}.log")
 
     def _await_configured(self, switch: Switch, number: int) -> None:
         wait = ovsdb.wait_configured(number, int(_CONFIGURE_LIMIT * 1000))

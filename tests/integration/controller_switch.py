@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from testbed.emulation.jsonrpc import accepts
 from tests.limits import LIMIT
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -47,7 +48,7 @@ class OwnSwitch:
         server = self._spawn(
             "unshare", "--net", "ovsdb-server", f"--remote=punix:{self.run}/db.sock", str(self.run / "conf.db")
         )
-        until((self.run / "db.sock").exists, LIMIT, "the database's socket")
+        until(lambda: accepts(self.run / "db.sock"), LIMIT, "the database's socket")
         self.namespace = server.pid
         self.start_vswitchd()
         self.vsctl("--no-wait", "init")
@@ -121,7 +122,7 @@ class Peer:
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(LIMIT)
-        until(path.exists, LIMIT, str(path))
+        until(lambda: accepts(path), LIMIT, str(path))
         self.socket.connect(str(path))
         self._buffer = b""
         self.send(struct.pack("!BBHI", 5, 0, 8, 1))

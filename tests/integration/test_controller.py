@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.emulation.jsonrpc import accepts
 from tests.integration.controller_lab import STAND_IN, ControllerLab, controller_lab, say_features
 from tests.integration.controller_switch import Peer, until
 from tests.limits import LIMIT
@@ -88,7 +89,7 @@ def test_a_switch_that_restarts_gets_everything_again(lab: ControllerLab) -> Non
     lab.switch.vswitchd.wait()
     until(lambda: not lab.state_of(1)["connected"], LIMIT, "the end of the connection seen")
     lab.switch.start_vswitchd()
-    until(lambda: (lab.switch.run / "br0.mgmt").exists() and lab.state_of(1)["connected"], LIMIT, "the switch back")
+    until(lambda: accepts(lab.switch.run / "br0.mgmt") and lab.state_of(1)["connected"], LIMIT, "the switch back")
     lab.until_applied(1)
     assert lab.switch.flows("br0") == golden
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from testbed.emulation import interrupts, links
 from testbed.emulation.errors import InterruptedByUserError
 from testbed.emulation.firewall import render_replacement, table_names
+from testbed.emulation.jsonrpc import accepts
 from testbed.emulation.ownership import is_marked, mark
 from testbed.emulation.realise import render_resolver
 from testbed.emulation.rundir import RunDir
@@ -88,3 +90,15 @@ def test_handlers_are_put_back() -> None:
     with interrupts.deferred():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_socket_that_is_there_before_anybody_listens(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    assert not accepts(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        assert path.exists()
+        assert not accepts(path)
+        server.listen()
+        assert accepts(path)
+    assert not accepts(path)
