@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from testbed.emulation.netns import inside
-from tests.limits import LIMIT
+from tests.limits import LIMIT, SILENCE
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Seen:
 
 
 DROPPED, REFUSED = Seen("dropped"), Seen("refused")
+
+
+def patience(expected: Seen) -> float:
+    """Seconds to wait for it."""
+    return SILENCE if expected == DROPPED else LIMIT
 
 
 def serve(namespace: Path, port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:

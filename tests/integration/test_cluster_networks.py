@@ -22,7 +22,7 @@ from tests.integration.cluster_lab import (
     serve,
     within,
 )
-from tests.integration.packets import DROPPED, Seen, udp_frame
+from tests.integration.packets import DROPPED, Seen, patience, udp_frame
 from tests.limits import LIMIT, SILENCE
 from tests.unit.model import labs
 
@@ -59,14 +59,13 @@ def expected(lab: ClusterLab, source: str, target: str) -> Seen:
     return Seen("connected", lab.address(source), target)
 
 
-def patience(lab: ClusterLab, source: str, target: str) -> float:
-    return SILENCE if expected(lab, source, target) == DROPPED else LIMIT
-
-
 def test_everybody_to_everybody(lab: ClusterLab) -> None:
     servers = {name: serve(lab, name, 8080) for name in EVERYBODY}
     pairs = [(source, target) for source in EVERYBODY for target in EVERYBODY if source != target]
-    seen = {pair: connect(lab, pair[0], lab.address(pair[1]), 8080, servers, patience(lab, *pair)) for pair in pairs}
+    seen = {
+        pair: connect(lab, pair[0], lab.address(pair[1]), 8080, servers, patience(expected(lab, *pair)))
+        for pair in pairs
+    }
     for server in servers.values():
         server.close()
     assert seen == {pair: expected(lab, *pair) for pair in pairs}
@@ -76,7 +75,9 @@ def test_ping(lab: ClusterLab) -> None:
     assert ping(lab, "web-0", lab.address("web-1"))
     assert ping(lab, "node-1", lab.address("web-1"))
     assert ping(lab, "web-1", lab.address("node-1"))
-    assert ping(lab, "db", lab.address("web-1"), patience(lab, "db", "web-1")) is (model_of(lab) is not TUNNEL)
+    assert ping(lab, "db", lab.address("web-1"), patience(expected(lab, "db", "web-1"))) is (
+        model_of(lab) is not TUNNEL
+    )
 
 
 def test_same_node_stays_on_the_node_or_goes_through_the_vpc(lab: ClusterLab) -> None:

@@ -21,7 +21,7 @@ from testbed.model.desired import NetworkModel
 from testbed.model.kubernetes import KubeServicePort, Service, StatefulSet
 from testbed.model.lab import Lab
 from tests.integration.cluster_lab import ClusterLab, cluster_lab, connect, ping, serve, within
-from tests.integration.packets import DROPPED, REFUSED, Seen
+from tests.integration.packets import DROPPED, REFUSED, Seen, patience
 from tests.limits import LIMIT, SILENCE
 from tests.unit.model import labs
 
@@ -108,10 +108,6 @@ class Stage:
 
     def to_node_port(self, source: str, node: str, name: str, limit: float = LIMIT) -> Seen:
         return connect(self.lab, source, self.address(node), self.node_port(name), self.servers, limit)
-
-
-def patience(expected: Seen) -> float:
-    return SILENCE if expected == DROPPED else LIMIT
 
 
 @pytest.fixture(scope="module", params=list(NetworkModel))

@@ -16,7 +16,7 @@ from testbed.model.kubernetes import Container, ContainerPort, Probe
 from testbed.workloads import sandbox
 from testbed.workloads.logs import follow_log, read_log
 from tests.integration.workload_lab import ADDRESS, WorkloadLab, until, workload, workload_lab
-from tests.limits import LIMIT
+from tests.limits import ENDS, LIMIT
 
 pytestmark = pytest.mark.root
 
@@ -156,7 +156,7 @@ def test_what_became_unwanted_while_there_was_no_kubelet_is_stopped(lab: Workloa
     lab.kubelet.wait()
     lab.apply()
     lab.start_kubelet()
-    until(lambda: not is_alive(pid), LIMIT, "the end of the echo server")
+    until(lambda: not is_alive(pid), ENDS, "the end of the echo server")
 
 
 def test_a_dead_runtime_takes_its_containers_along_and_all_come_back(lab: WorkloadLab) -> None:
@@ -166,7 +166,7 @@ def test_a_dead_runtime_takes_its_containers_along_and_all_come_back(lab: Worklo
                    and Path(f"/proc/{pid}/comm").read_text().startswith("python"))  # fmt: skip
     os.kill(runtime, signal.SIGKILL)
     after = lab.wait("web-0", lambda s: s.ready and all(c.restarts == 1 for c in s.containers))
-    until(lambda: not any(is_alive(c.pid) for c in before.containers), LIMIT, "the end of the first containers")
+    until(lambda: not any(is_alive(c.pid) for c in before.containers), ENDS, "the end of the first containers")
     assert {c.pid for c in after.containers}.isdisjoint(c.pid for c in before.containers)
 
 
@@ -175,7 +175,7 @@ def test_ending_takes_the_whole_container_after_its_grace(lab: WorkloadLab) -> N
     lab.wait("web-0", ready)
     until(lambda: len(lab.processes()) == 5, LIMIT, "kubelet, runtime, shell and two sleeps")
     lab.apply()
-    until(lambda: len(lab.processes()) == 2, LIMIT, "the end of the container")
+    until(lambda: len(lab.processes()) == 2, ENDS, "the end of the container")
 
 
 def test_replaced_pod_starts_after_the_old_one_has_gone(lab: WorkloadLab) -> None:
